@@ -1,0 +1,95 @@
+"""The registry: the aggregates that say which tenants there are and what they have, and where they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from prismicx.domain.errors import PluginNotFoundError, PluginNotInstalledError, TenantNotFoundError
+from prismicx.domain.identifiers import TenantId
+from prismicx.domain.installations import TenantPlugin
+from prismicx.domain.placement import EntityMapping, Reference
+from prismicx.domain.plugins import Plugin
+from prismicx.domain.ports import Repository
+from prismicx.domain.specification import asc, attribute
+from prismicx.domain.tenancy import Tenant, TenantStatus
+
+
+class TenantRepository(Repository[Tenant]):
+    """All tenants, whatever their state; deleted ones too."""
+
+    async def of(self, tenant_id: TenantId) -> Tenant:
+        """Return the tenant of this id.
+
+        Raises:
+            TenantNotFoundError: there is none.
+        """
+        tenant = await self.find_by_tenant_id(tenant_id)
+        if tenant is None:
+            raise TenantNotFoundError(tenant_id.value)
+        return tenant
+
+    async def find_by_tenant_id(self, tenant_id: TenantId) -> Tenant | None:
+        """Return the tenant of this id, or `None`."""
+        return await self.find_one(Tenant.tenant_id == tenant_id)
+
+    async def with_status(self, *statuses: TenantStatus) -> Sequence[Tenant]:
+        """Return the tenants that are in one of these states, oldest first."""
+        wanted = attribute(Tenant.status).in_(statuses)
+        return await self.list(wanted, order_by=asc(Tenant.created_at))
+
+
+class PluginRepository(Repository[Plugin]):
+    """All published plugins."""
+
+    async def named(self, name: str) -> Plugin:
+        """Return the plugin of this name.
+
+        Raises:
+            PluginNotFoundError: there is none.
+        """
+        plugin = await self.find_named(name)
+        if plugin is None:
+            raise PluginNotFoundError(name)
+        return plugin
+
+    async def find_named(self, name: str) -> Plugin | None:
+        """Return the plugin of this name, or `None`."""
+        return await self.find_one(Plugin.name == name)
+
+    async def by_name(self) -> Sequence[Plugin]:
+        """Return all plugins, by name."""
+        return await self.list(order_by=asc(Plugin.name))
+
+
+class TenantPluginRepository(Repository[TenantPlugin]):
+    """What each tenant has, or had, installed."""
+
+    async def of(self, tenant_id: TenantId, plugin: Plugin) -> TenantPlugin:
+        """Return the record of this plugin for this tenant.
+
+        Raises:
+            PluginNotInstalledError: it has never been installed there.
+        """
+        installed = await self.find_of(tenant_id, plugin.id)
+        if installed is None:
+            raise PluginNotInstalledError(tenant_id=tenant_id.value, plugin=plugin.name)
+        return installed
+
+    async def find_of(self, tenant_id: TenantId, plugin_id: UUID) -> TenantPlugin | None:
+        """Return the record of this plugin for this tenant, or `None`."""
+        of_tenant = attribute(TenantPlugin.tenant_id) == tenant_id
+        return await self.find_one(of_tenant & (TenantPlugin.plugin_id == plugin_id))
+
+    async def for_tenant(self, tenant_id: TenantId) -> Sequence[TenantPlugin]:
+        """Return everything that the tenant has, or had, installed, by name of the plugin."""
+        return await self.list(TenantPlugin.tenant_id == tenant_id, order_by=asc(TenantPlugin.plugin_name))
+
+
+REGISTRY_MAPPINGS: Final = (
+    EntityMapping(Tenant, "tenants", Reference(), unique=[["tenant_id"]], indexes=[["status"]]),
+    EntityMapping(Plugin, "plugins", Reference(), unique=[["name"]]),
+    EntityMapping(TenantPlugin, "tenant_plugins", Reference(), unique=[["tenant_id", "plugin_id"]]),
+)
+"""How every backend keeps the registry; parents before children."""
