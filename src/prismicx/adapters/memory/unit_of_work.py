@@ -1,0 +1,66 @@
+"""Units of work in memory: writes are the unit's own until commit makes them everyone's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from prismicx.adapters.fields import plain_values
+from prismicx.adapters.memory.mapping import Key, Row, Table
+from prismicx.adapters.memory.store import Overlay, Store
+from prismicx.adapters.tracking import FIRST_VERSION, Removal, Update
+from prismicx.adapters.unit_of_work import TrackedUnitOfWork, Wiring
+from prismicx.domain.entity import AggregateRoot
+from prismicx.domain.identifiers import TenantId
+from prismicx.domain.placement import EntityMapping
+
+
+class MemoryUnitOfWork(TrackedUnitOfWork):
+    """A unit of work over rows in memory: it reads what is committed, and what it has written itself."""
+
+    def __init__(self, tenant: TenantId | None, *, read_only: bool, wiring: Wiring, store: Store) -> None:
+        super().__init__(tenant, read_only=read_only, wiring=wiring)
+        self._overlay = Overlay(store, tenant)
+
+    def table(self, mapping: EntityMapping) -> Table:
+        """Return the rows that this unit sees."""
+        return self._overlay.table(mapping)
+
+    async def _begin(self) -> None:
+        """Nothing is to be opened."""
+
+    async def _insert(self, mapping: EntityMapping, entities: Sequence[AggregateRoot]) -> None:
+        for entity in entities:
+            self._overlay.insert(mapping, self._key(entity), Row(FIRST_VERSION, plain_values(entity)))
+
+    async def _update(self, mapping: EntityMapping, updates: Sequence[Update]) -> None:
+        for entity, version, changed in updates:
+            key, plain = self._key(entity), plain_values(entity)
+            stored = self.table(mapping).rows.get(key)
+            values = {} if stored is None else stored.values | {name: plain[name] for name in changed}
+            self._overlay.replace(mapping, key, Row(version + 1, values), version=version)
+
+    async def _remove(self, mapping: EntityMapping, removals: Sequence[Removal]) -> None:
+        for entity, version in removals:
+            self._overlay.replace(mapping, self._key(entity), None, version=version)
+
+    async def _commit(self) -> None:
+        self._overlay.commit()
+
+    async def _rollback(self) -> None:
+        self._overlay.restore({})
+
+    def _database_savepoint(self) -> AbstractAsyncContextManager[None]:
+        return self._forked()
+
+    @asynccontextmanager
+    async def _forked(self) -> AsyncIterator[None]:
+        before = self._overlay.fork()
+        try:
+            yield
+        except BaseException:
+            self._overlay.restore(before)
+            raise
+
+    def _key(self, entity: AggregateRoot) -> Key:
+        return Key(self.tenant, entity.id)
