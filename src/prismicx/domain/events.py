@@ -11,7 +11,7 @@ from prismicx.domain.identifiers import TenantId, Version, new_id
 
 
 class DomainEvent(BaseModel):
-    """Something that happened to an aggregate. Subclass it, name it in the past tense, give it what its readers need."""
+    """Something that happened to an aggregate. Subclass it, name it in the past tense, give it what readers need."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

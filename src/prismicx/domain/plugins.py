@@ -84,10 +84,7 @@ class Plugin(AggregateRoot):
         Raises:
             InvalidNameError: the name is not `[a-z]`, then `[a-z0-9]` with single inner `_` or `-`, at most 60 in all.
         """
-        if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
-            rule = f"only a-z, 0-9 and single inner '_' or '-', a letter first, at most {_LONGEST_NAME} characters"
-            raise InvalidNameError("plugin's name", name, rule)
-        return cls(name=name, type=plugin_type)
+        return cls(name=plugin_name(name), type=plugin_type)
 
     def publish(self, version: PluginVersion, migration: SchemaMigration | None = None) -> None:
         """Add a version and the migration that leads to it; publishing the very same again does nothing.
@@ -177,6 +174,18 @@ class Plugin(AggregateRoot):
             raise InvalidMigrationError(f"{subject} would change what {self.newest.version}, published, stands on")
         if migration.version_from is not None and migration.version_from not in {v.version for v in self.versions}:
             raise InvalidMigrationError(f"{subject} starts from {migration.version_from}, which is not published")
+
+
+def plugin_name(name: str) -> str:
+    """Return the name of a plugin unchanged.
+
+    Raises:
+        InvalidNameError: it is not `[a-z]`, then `[a-z0-9]` with single inner `_` or `-`, at most 60 in all.
+    """
+    if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
+        rule = f"only a-z, 0-9 and single inner '_' or '-', a letter first, at most {_LONGEST_NAME} characters"
+        raise InvalidNameError("plugin's name", name, rule)
+    return name
 
 
 def _checked_script(script: str) -> str:
