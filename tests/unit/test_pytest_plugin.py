@@ -85,8 +85,8 @@ def test_real_servers_can_be_named_and_are_left_as_they_were(
 ) -> None:
     with EmbeddedPostgres() as postgres, EmbeddedMongo() as mongo, MongoClient[dict[str, object]](mongo.uri) as client:
         client.tenant_globex_db.notes.insert_one({})
-        monkeypatch.setenv("PRISMICX_TEST_POSTGRES_DSN", postgres.dsn())
-        monkeypatch.setenv("PRISMICX_TEST_MONGO_URI", mongo.uri)
+        monkeypatch.setenv("PRISMICX_POSTGRES_DSN", postgres.dsn())
+        monkeypatch.setenv("PRISMICX_MONGO_URI", mongo.uri)
 
         pytester.runpytest_subprocess("-n", "0").assert_outcomes(passed=12)
 
@@ -99,7 +99,7 @@ def test_real_servers_can_be_named_and_are_left_as_they_were(
         assert remaining == "['postgres', 'template0', 'template1']"
 
         parallel = pytester.runpytest_subprocess("-n", "2", "-k", "tenants")
-        parallel.stdout.fnmatch_lines(["*PRISMICX_TEST_MONGO_URI names 1 server*"])
+        parallel.stdout.fnmatch_lines(["*PRISMICX_MONGO_URI names 1 server*"])
 
 
 def postgres_databases(pytester: pytest.Pytester, dsn: str) -> str:

@@ -23,7 +23,7 @@ class TrackedBackend(Backend):
         mappings: Sequence[EntityMapping],
         *,
         repository_class: type[TrackedRepository[Any]],
-        repositories: Mapping[type, type] | None = None,
+        repositories: Mapping[type[Any], type[Any]] | None = None,
         admission: TenantAdmission | None = None,
         on_commit: EventHandler | None = None,
     ) -> None:

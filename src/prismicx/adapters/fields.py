@@ -93,9 +93,7 @@ def plain_values(entity: Entity) -> dict[str, Any]:
     return {field.name: field.plain(held[field.name]) for field in fields_of(type(entity))}
 
 
-def entity_from(
-    entity: type[EntityT], values: Mapping[str, Any], *, version: int, tenant: TenantId | None
-) -> EntityT:
+def entity_from(entity: type[EntityT], values: Mapping[str, Any], *, version: int, tenant: TenantId | None) -> EntityT:
     """Return the entity that was stored as these plain values.
 
     Raises:
@@ -104,8 +102,9 @@ def entity_from(
     try:
         made = entity.__pydantic_validator__.validate_python(values, strict=False, by_alias=False, by_name=True)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()]
-        raise MappingError([f"stored {entity.__name__} {values.get('id')}, {problem}" for problem in problems]) from error
+        subject = f"stored {entity.__name__} {values.get('id')}"
+        problems = [f"{subject}, {'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()]
+        raise MappingError(problems) from error
     return stamp(made, version=version, tenant=tenant)  # type: ignore[no-any-return]  # the validator makes this class
 
 

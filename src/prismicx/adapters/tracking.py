@@ -151,9 +151,7 @@ class Tracker:
             elif tracked.state is _State.STORED and tracked.snapshot:
                 changed = _changed(tracked)
                 if changed:
-                    changes.updates.setdefault(kind, []).append(
-                        Update(tracked.entity, tracked.entity.version, changed)
-                    )
+                    changes.updates.setdefault(kind, []).append(Update(tracked.entity, tracked.entity.version, changed))
         return changes
 
     def written(self, changes: Changes, tenant: TenantId | None) -> None:

@@ -39,7 +39,7 @@ class Wiring:
 
     mappings: Mapping[type[AggregateRoot], EntityMapping]
     repository_class: type[TrackedRepository[Any]]
-    repositories: Mapping[type, type]
+    repositories: Mapping[type[Any], type[Any]]
     admission: TenantAdmission | None
     on_commit: EventHandler | None
 
@@ -87,7 +87,7 @@ class TrackedUnitOfWork(UnitOfWork):
     async def _rollback(self) -> None:
         """Discard everything and give the connection back; without effect where that has happened."""
 
-    def _expect(self, changes: Changes) -> None:  # noqa: B027  # most backends need not know
+    def _expect(self, changes: Changes) -> None:  # most backends need not know
         """Take note of all that a flush is about to write, before the first of it is written."""
 
     def _database_savepoint(self) -> AbstractAsyncContextManager[None]:
@@ -253,7 +253,7 @@ class TrackedUnitOfWork(UnitOfWork):
             return
         try:
             await self._wiring.on_commit(self._tenant, events)
-        except Exception:  # the unit has been committed: nobody may take a handler's failure for its own
+        except Exception:  # noqa: BLE001  # the unit is committed: nobody may take a handler's failure for its own
             _log.exception("events.handler_failed", tenant=str(self._tenant), events=len(events))
 
 

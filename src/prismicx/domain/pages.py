@@ -46,9 +46,7 @@ class PageQuery:
 
     def cursor_after(self, item: object) -> Cursor:
         """Return the place right behind this item."""
-        keys = [
-            self._adapter(order).dump_python(getattr(item, order.attribute), mode="json") for order in self.order
-        ]
+        keys = [self._adapter(order).dump_python(getattr(item, order.attribute), mode="json") for order in self.order]
         body = json.dumps([self._fingerprint(), keys], separators=(",", ":"))
         return Cursor(base64.urlsafe_b64encode(body.encode()).decode("ascii").rstrip("="))
 

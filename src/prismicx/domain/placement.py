@@ -25,7 +25,7 @@ class TenantSchema:
 
 @dataclass(frozen=True, slots=True)
 class TenantDatabase:
-    """A database of its own for each tenant, `tenant_<id>_db`; on PostgreSQL, a schema, so one transaction spans all."""
+    """A database of its own for each tenant, `tenant_<id>_db`; on PostgreSQL a schema, so one transaction spans all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,9 @@ class EntityMapping:
             if attribute.split(".")[0] not in fields
         ]
         problems += [f"a key of {self.name} is one text; give a sequence" for key in keys if isinstance(key, str)]
-        reserved = {"version", "tenant"} if isinstance(self.placement, Reference) else {"version", "tenant", "tenant_id"}
+        reserved = {"version", "tenant"}
+        if not isinstance(self.placement, Reference):
+            reserved.add("tenant_id")
         problems += [
             f"{self.entity.__name__}.{attribute} has a name that is the framework's: call it something else"
             for attribute in sorted(reserved & set(fields))

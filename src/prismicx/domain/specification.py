@@ -334,7 +334,7 @@ def attribute(expression: object) -> Attribute:
         InvalidSpecificationError: it is not an attribute taken from an entity class.
     """
     if not isinstance(expression, Attribute):
-        raise InvalidSpecificationError(f"{expression!r:.80} is not an attribute; take it from the class: Customer.name")
+        raise InvalidSpecificationError(f"{expression!r:.80} is no attribute; take it from the class: Customer.name")
     return expression
 
 

@@ -14,9 +14,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 from pymongo import MongoClient
 
-OWNER_ROLE: Final = "prismicx_owner"
+OWNER_ROLE: Final = "prismicx_test_owner"
 """Owns every test database: LOGIN and CREATEROLE, no superuser."""
-APPLICATION_ROLE: Final = "prismicx_app"
+APPLICATION_ROLE: Final = "prismicx_test_app"
 """What an application logs in as: LOGIN and nothing else."""
 
 _ROLES: Final = {OWNER_ROLE: "LOGIN CREATEROLE", APPLICATION_ROLE: "LOGIN"}
@@ -49,9 +49,9 @@ class PostgresDatabase:
 
     name: str
     dsn: str
-    """For `prismicx_app`, which may log in and nothing else."""
+    """For `prismicx_test_app`, which may log in and nothing else."""
     admin_dsn: str
-    """For `prismicx_owner`, which owns the database and may create roles, but is no superuser."""
+    """For `prismicx_test_owner`, which owns the database and may create roles, but is no superuser."""
     superuser_dsn: str
     """For the server's superuser, who passes by row-level security."""
 

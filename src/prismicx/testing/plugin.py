@@ -1,7 +1,7 @@
 """The pytest plugin: real servers and fresh databases as fixtures, for prismicx's own tests and for its users'.
 
 Nothing is started, and no driver is loaded, before a test asks for it. Real servers are used instead of the embedded
-ones where `PRISMICX_TEST_POSTGRES_DSN` (a superuser's address) and `PRISMICX_TEST_MONGO_URI` (one address for each
+ones where `PRISMICX_POSTGRES_DSN` (a superuser's address) and `PRISMICX_MONGO_URI` (one address for each
 worker of a parallel run, separated by spaces) name them. `PRISMICX_TEST_POSTGRES15_BINARIES` says where PostgreSQL 15
 is, if not where Debian puts it.
 """
@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 
 _SERVERS = pytest.StashKey[Servers]()
 _LISTENING_AT = pytest.StashKey[str]()
+_REAL_MONGO = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Say where this process gets its servers from."""
     given: dict[str, Any] = getattr(config, "workerinput", {})
     address = given.get("prismicx_servers")
+    config.stash[_REAL_MONGO] = os.environ.get(MONGO_VARIABLE, "").split()
     config.stash[_SERVERS] = BorrowedServers(given["prismicx_run"], address) if address else OwnServers()
 
 
@@ -63,7 +65,7 @@ def _worker(config: pytest.Config) -> str:
 
 @pytest.fixture(scope="session")
 def prismicx_postgres_server(pytestconfig: pytest.Config) -> PostgresServer:
-    """PostgreSQL 18, or the server that `PRISMICX_TEST_POSTGRES_DSN` names: one for the whole run."""
+    """PostgreSQL 18, or the server that `PRISMICX_POSTGRES_DSN` names: one for the whole run."""
     from prismicx.testing.databases import PostgresServer  # noqa: PLC0415  # loads drivers
 
     servers = pytestconfig.stash[_SERVERS]
@@ -111,7 +113,7 @@ def prismicx_mongo_server(pytestconfig: pytest.Config) -> MongoServer:
     from prismicx.testing.databases import MongoServer  # noqa: PLC0415  # loads drivers
 
     worker, servers = _worker(pytestconfig), pytestconfig.stash[_SERVERS]
-    real = os.environ.get(MONGO_VARIABLE, "").split()
+    real = pytestconfig.stash[_REAL_MONGO]
     if not real:
         return MongoServer(servers.address("mongo", worker), servers.run)
     number = int(worker.removeprefix("gw"))

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from multiprocessing.connection import Listener
 
-# Not the variables of a service: a shell that has those set for real work must never lend it to tests.
-POSTGRES_VARIABLE: Final = "PRISMICX_TEST_POSTGRES_DSN"
-MONGO_VARIABLE: Final = "PRISMICX_TEST_MONGO_URI"
+# The names that services use too: what tests make on such a server has names of its own, roles included.
+POSTGRES_VARIABLE: Final = "PRISMICX_POSTGRES_DSN"
+MONGO_VARIABLE: Final = "PRISMICX_MONGO_URI"
 POSTGRES15_VARIABLE: Final = "PRISMICX_TEST_POSTGRES15_BINARIES"
 
 _DEBIAN_POSTGRES15: Final = "/usr/lib/postgresql/15/bin"
@@ -50,6 +50,7 @@ class OwnServers:
 
     def __init__(self) -> None:
         self._run = secrets.token_hex(4)
+        self._real_postgres = os.environ.get(POSTGRES_VARIABLE)
         self._addresses: dict[tuple[str, str], str] = {}
         self._running = ExitStack()
 
@@ -98,7 +99,7 @@ class OwnServers:
         from prismicx.embedded import EmbeddedMongo, EmbeddedPostgres  # noqa: PLC0415  # only who needs a server pays
 
         if kind in ("postgres", "postgres15"):
-            real = os.environ.get(POSTGRES_VARIABLE) if kind == "postgres" else None
+            real = self._real_postgres if kind == "postgres" else None
             if real:
                 from prismicx.testing.databases import drop_databases_of_run  # noqa: PLC0415  # loads a driver
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from prismicx.adapters.backend import TrackedBackend
 from prismicx.adapters.memory.repository import MemoryRepository
@@ -24,7 +25,7 @@ class MemoryBackend(TrackedBackend):
         self,
         mappings: Sequence[EntityMapping],
         *,
-        repositories: Mapping[type, type] | None = None,
+        repositories: Mapping[type[Any], type[Any]] | None = None,
         admission: TenantAdmission | None = None,
         on_commit: EventHandler | None = None,
     ) -> None:

@@ -1,0 +1,120 @@
+"""The environment, read once into frozen settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal, Self, TypeAlias
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from prismicx.application.directory import DEFAULT_MAX_AGE
+from prismicx.domain.errors import SettingsError
+
+Pooler: TypeAlias = Literal["none", "transaction"]
+"""What stands between a service and PostgreSQL."""
+
+RegistryName: TypeAlias = Literal["postgres", "mongo", "memory"]
+"""Where the registry of tenants and plugins is kept."""
+
+PREFIX: Final = "PRISMICX_"
+"""What the name of each environment variable starts with."""
+
+_POSTGRES_SCHEMES: Final = ("postgresql", "postgres", "postgresql+asyncpg")
+_MONGO_SCHEMES: Final = ("mongodb", "mongodb+srv")
+
+
+def _where_configured(known: dict[str, Any]) -> RegistryName:
+    """The registry's place where none is given: PostgreSQL if there is one, else MongoDB."""
+    if known.get("postgres_dsn") is not None:
+        return "postgres"
+    return "mongo"
+
+
+class Settings(BaseSettings):
+    """What a service is told by its environment: `PRISMICX_POSTGRES_DSN`, `PRISMICX_MONGO_URI` and so on.
+
+    Addresses are secrets: no representation, log or error shows one. `Settings.load` reads the environment and
+    raises this framework's errors; the constructor does the same with pydantic's.
+
+    Args:
+        postgres_dsn: `postgresql://user:password@host:port/database`, with the application's login; `None` without
+            PostgreSQL.
+        postgres_admin_dsn: the same database with the login that owns what is in it, for `db init`, provisioning and
+            migrations, past any pooler; without it `postgres_dsn` is used.
+        min_pool_size: PostgreSQL connections that are made at start, 1 or more.
+        max_pool_size: PostgreSQL connections at most, 1 or more.
+        pooler: what stands between the service and PostgreSQL: nothing, or a pooler in transaction mode.
+        mongo_uri: `mongodb://user:password@host:port/`, a replica set; `None` without MongoDB.
+        mongo_database: the database of shared collections and of the registry.
+        registry: the database that keeps tenants and plugins, for the whole platform; PostgreSQL unless there is none.
+            `memory` forgets it when the process ends.
+        tenant_max_age: seconds for which a tenant's state may be remembered, so also how long a suspended tenant is
+            still let in at most; 0 asks the registry each time.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    postgres_dsn: SecretStr | None = None
+    postgres_admin_dsn: SecretStr | None = None
+    min_pool_size: int = Field(default=1, ge=1, le=1000)
+    max_pool_size: int = Field(default=10, ge=1, le=1000)
+    pooler: Pooler = "none"
+    mongo_uri: SecretStr | None = None
+    mongo_database: str = "prismicx"
+    registry: RegistryName = Field(default_factory=_where_configured)
+    tenant_max_age: float = Field(default=DEFAULT_MAX_AGE, ge=0, le=3600, allow_inf_nan=False)
+
+    @classmethod
+    def load(cls, given: Mapping[str, object] | None = None) -> Self:
+        """Return the settings of the environment, with what is given in place of it; `None` counts as not given.
+
+        Raises:
+            SettingsError: something does not fit; each problem names its variable, none shows a value.
+        """
+        try:
+            return cls(**{name: value for name, value in (given or {}).items() if value is not None})  # type: ignore[arg-type]  # pydantic checks
+        except ValidationError as error:
+            found = [details for details in error.errors() if details["type"] != "default_factory_not_called"]
+            raise SettingsError([_problem(details["loc"], details["msg"]) for details in found]) from None
+
+    @field_validator("postgres_dsn", "postgres_admin_dsn")
+    @classmethod
+    def _is_a_postgres_address(cls, dsn: SecretStr | None) -> SecretStr | None:
+        if dsn is not None:
+            _require_scheme(dsn, _POSTGRES_SCHEMES, "postgresql://user:password@host:5432/database")
+        return dsn
+
+    @field_validator("mongo_uri")
+    @classmethod
+    def _is_a_mongo_address(cls, uri: SecretStr | None) -> SecretStr | None:
+        if uri is not None:
+            _require_scheme(uri, _MONGO_SCHEMES, "mongodb://user:password@host:27017/")
+        return uri
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.postgres_dsn is None and self.mongo_uri is None and self.registry != "memory":
+            raise ValueError(
+                f"no database is configured: set {PREFIX}POSTGRES_DSN, {PREFIX}MONGO_URI or both"
+                f" ({PREFIX}REGISTRY=memory does without)"
+            )
+        if self.registry == "postgres" and self.postgres_dsn is None:
+            raise ValueError(f"the registry cannot be in PostgreSQL without {PREFIX}POSTGRES_DSN")
+        if self.registry == "mongo" and self.mongo_uri is None:
+            raise ValueError(f"the registry cannot be in MongoDB without {PREFIX}MONGO_URI")
+        if self.postgres_admin_dsn is not None and self.postgres_dsn is None:
+            raise ValueError(f"{PREFIX}POSTGRES_ADMIN_DSN is of no use without {PREFIX}POSTGRES_DSN")
+        if self.min_pool_size > self.max_pool_size:
+            raise ValueError(f"{PREFIX}MIN_POOL_SIZE is larger than {PREFIX}MAX_POOL_SIZE")
+        return self
+
+
+def _require_scheme(address: SecretStr, schemes: tuple[str, ...], example: str) -> None:
+    if not address.get_secret_value().startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        raise ValueError(f"it is not an address like {example}")
+
+
+def _problem(location: tuple[int | str, ...], message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    return f"{PREFIX}{str(location[0]).upper()}: {text}" if location else text
