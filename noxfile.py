@@ -36,7 +36,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def docs(session: nox.Session) -> None:
     """The documentation, warnings as errors; it ends up in docs/_build."""
-    session.install("-e", ".[docs]")
+    session.install("-e", ".[test,docs]")
     session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build")
 
 

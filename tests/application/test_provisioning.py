@@ -94,15 +94,13 @@ async def test_each_step_is_recorded_before_it_runs(place: Place) -> None:
     ]
 
 
-async def test_a_tenant_can_ask_for_its_own_plugin_types_and_its_own_database(place: Place) -> None:
+async def test_a_tenant_can_ask_for_its_own_plugin_types(place: Place) -> None:
     types = (PluginType("billing"),)
 
-    tenant = await place.service.create(
-        "Acme", region=EU, tier=STANDARD, tenant_id=ACME, plugin_types=types, dedicated_connection="tenants/acme"
-    )
+    tenant = await place.service.create("Acme", region=EU, tier=STANDARD, tenant_id=ACME, plugin_types=types)
 
     assert place.schemas.made == {ACME: types}
-    assert (tenant.database_config.type, tenant.database_config.connection) == ("dedicated", "tenants/acme")
+    assert (tenant.database_config.type, tenant.database_config.connection) == ("shared", "default")
 
 
 async def test_without_an_id_a_new_one_is_made(place: Place) -> None:
@@ -143,8 +141,9 @@ async def test_a_source_of_ids_that_are_all_taken_is_given_up(place: Place) -> N
 async def test_bad_input_is_refused_before_anything_is_written(place: Place) -> None:
     with pytest.raises(InvalidNameError):
         await place.service.create("", region=EU, tier=STANDARD)
+    with_an_address = TenantProvisioning(place.registry, [place.schemas], connection="postgresql://a:b@c/d")
     with pytest.raises(InvalidNameError):
-        await place.service.create("Acme", region=EU, tier=STANDARD, dedicated_connection="postgresql://a:b@c/d")
+        await with_an_address.create("Acme", region=EU, tier=STANDARD)
 
     assert place.registry.commits == 0
 

@@ -20,7 +20,6 @@ EVERY_ERROR = [
     errors.ChecksumMismatchError(plugin="crm", version="1.0.0", applied="a" * 64, given="b" * 64),
     errors.SettingsError(["one", "two"]),
     errors.InvalidManifestError("plugin.toml", ["one", "two"]),
-    errors.SecretNotFoundError("tenants/acme"),
     errors.TenantContextMissingError(),
     errors.TenantNotFoundError("acme"),
     errors.TenantNotActiveError("acme", "suspended"),

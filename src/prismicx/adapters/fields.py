@@ -28,9 +28,12 @@ from prismicx.domain.specification import (
 )
 
 EntityT = TypeVar("EntityT", bound=Entity)
+KindT = TypeVar("KindT")
+ResultT = TypeVar("ResultT")
 
 _LARGEST_INTEGER: Final = 2**63 - 1
 _DECIMAL_DIGITS: Final = 34  # of MongoDB's Decimal128; PostgreSQL's numeric holds more
+_REPLACED: Final = "\ufffd" * 3  # what pydantic makes of half a surrogate pair in a key, silently
 _DECIMAL_EXPONENTS: Final = range(-6176, 6112)
 
 
@@ -77,7 +80,15 @@ class Field:
     plain: Callable[[Any], Any]
 
 
-@lru_cache(maxsize=1024)
+def once_per_kind(read: Callable[[KindT], ResultT]) -> Callable[[KindT], ResultT]:
+    """Let a function of a kind of entity read each kind once.
+
+    A plain `lru_cache` says the same, but pyright takes a class for unhashable when its instances are.
+    """
+    return lru_cache(maxsize=1024)(read)
+
+
+@once_per_kind
 def fields_of(entity: type[Entity]) -> tuple[Field, ...]:
     """Return the stored attributes of an entity, `id` first, then in the order of their declaration."""
     return tuple(_field(entity, name) for name in entity.model_fields)
@@ -127,7 +138,7 @@ def stored_specification(entity: type[Entity], specification: Specification) -> 
     raise InvalidSpecificationError(f"{type(specification).__name__} is not a specification that a backend knows")
 
 
-@lru_cache(maxsize=1024)
+@once_per_kind
 def _plain_by_name(entity: type[Entity]) -> Mapping[str, Callable[[Any], Any]]:
     return {field.name: field.plain for field in fields_of(entity)}
 
@@ -251,6 +262,8 @@ def _require_structure(subject: _Subject, value: Any) -> None:
         case dict():
             for key, item in value.items():
                 _require_text(subject, key)
+                if _REPLACED in key:
+                    raise UnstorableValueError(*subject, "a key of it is not valid Unicode")
                 _require_structure(subject, item)
         case list():
             for item in value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from functools import lru_cache
 from types import new_class
@@ -46,7 +46,7 @@ class TrackedRepository(Repository[RootT]):
         """Return the rows that meet the specification, in this total order."""
 
     @abstractmethod
-    def _batches(self, specification: Specification, order: tuple[Order, ...]) -> AsyncIterator[Sequence[Any]]:
+    def _batches(self, specification: Specification, order: tuple[Order, ...]) -> AsyncGenerator[Sequence[Any], None]:
         """Yield the rows that meet the specification, in this total order, some at a time."""
 
     @abstractmethod
@@ -137,8 +137,8 @@ class TrackedRepository(Repository[RootT]):
     ) -> AsyncIterator[RootT]:
         specification, order = self._checked(criteria), checked_order(self._kind, order_by)
         await self._unit.flush()
-        async with aclosing(cast("Any", self._batches(specification, order))) as batches:  # async generators all
-            while (rows := await self._unit.attempt(anext(batches, None))) is not None:
+        async with aclosing(self._batches(specification, order)) as batches:
+            while (rows := await self._unit.attempt(_next_of(batches))) is not None:
                 for row in rows:
                     yield self._resolve(row, track=False)
                 self._unit.require_open()
@@ -180,6 +180,13 @@ class TrackedRepository(Repository[RootT]):
         if track:
             self._unit.tracker.remember(entity, changeable=not self._unit.read_only)
         return entity
+
+
+async def _next_of(batches: AsyncIterator[Sequence[Any]]) -> Sequence[Any] | None:
+    # Not `anext(batches, None)`: awaited while a debugger or coverage traces, it fails on CPython 3.11.
+    async for rows in batches:
+        return rows
+    return None
 
 
 def _require_positive(name: str, value: int) -> None:

@@ -10,11 +10,10 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from prismicx.adapters.fields import Kind, fields_of, plain_values
+from prismicx.adapters.fields import Kind, fields_of, once_per_kind, plain_values
 from prismicx.domain.entity import AggregateRoot, stamp
 from prismicx.domain.errors import DuplicateEntityError, EntityNotFoundError
 from prismicx.domain.events import DomainEvent
@@ -178,7 +177,7 @@ class Tracker:
                 tracked.state,
                 tracked.snapshot,
                 tracked.entity.version,
-                copy.deepcopy(tracked.entity.__dict__),
+                copy.deepcopy(dict(tracked.entity.__dict__)),
                 tracked.entity.recorded_events,
             )
             for key, tracked in self._known.items()
@@ -208,7 +207,7 @@ def _flat(by_kind: dict[type[AggregateRoot], list[Any]]) -> Iterator[Any]:
         yield from items
 
 
-@lru_cache(maxsize=1024)
+@once_per_kind
 def _compared_by_form(kind: type[AggregateRoot]) -> tuple[tuple[str, Any], ...]:
     # A structure can change in place, and 1.0 equals 1.00: these are compared in their stored form.
     forms: dict[Kind, Any] = {Kind.DECIMAL: lambda _: str, Kind.STRUCTURE: lambda found: found.plain}

@@ -62,7 +62,6 @@ class TenantProvisioning:
         tier: Tier,
         tenant_id: TenantId | None = None,
         plugin_types: Sequence[PluginType] = DEFAULT_PLUGIN_TYPES,
-        dedicated_connection: str | None = None,
     ) -> Tenant:
         """Register a tenant, make its place, and return it active.
 
@@ -72,7 +71,6 @@ class TenantProvisioning:
             tier: what it has bought.
             tenant_id: its id; `None` makes a new one.
             plugin_types: the plugin types that it gets a schema for.
-            dedicated_connection: the secret's name of the connection of a database of its own; `None` for shared ones.
 
         Raises:
             DuplicateEntityError: a tenant has this id, whatever its state.
@@ -88,8 +86,7 @@ class TenantProvisioning:
                 tier=tier,
                 database_config=DatabaseConfig.of(
                     chosen,
-                    connection=dedicated_connection or self._connection,
-                    dedicated=dedicated_connection is not None,
+                    connection=self._connection,
                 ),
                 plugin_types=plugin_types,
                 steps=tuple(self._steps),

@@ -125,14 +125,6 @@ class InvalidManifestError(PrismicxError, ValueError):
         self.problems = tuple(problems)
 
 
-class SecretNotFoundError(PrismicxError, LookupError):
-    """A reference to a secret (a connection address, say) leads nowhere."""
-
-    def __init__(self, reference: str) -> None:
-        super().__init__(f"there is no secret under {reference!r}")
-        self.reference = reference
-
-
 # --- The tenant. ---
 
 

@@ -7,6 +7,7 @@ import hashlib
 import re
 import secrets
 import time
+from collections.abc import Iterable
 from typing import Any, ClassVar, Final, Self, final
 from uuid import UUID
 
@@ -213,6 +214,21 @@ def tenant_database_name(tenant_id: TenantId) -> str:
     return f"tenant_{tenant_id}_db"
 
 
+def places_of(tenant_id: TenantId, plugin_types: Iterable[PluginType]) -> tuple[str, ...]:
+    """Return the names of a tenant's schemas and databases."""
+    schemas = (plugin_schema_name(tenant_id, plugin_type) for plugin_type in plugin_types)
+    return (tenant_database_name(tenant_id), *schemas)
+
+
+def owner_of_place(name: str) -> TenantId | None:
+    """Return the tenant whose schema or database has this name, if the name says it literally; hashed ones do not."""
+    found = _LITERAL_PLACE.fullmatch(name)
+    try:
+        return TenantId(found[1]) if found else None
+    except InvalidTenantIdError:
+        return None
+
+
 def schema_role_name(database: str, schema: str) -> str:
     """Return the role that owns one schema. Roles belong to the whole server, so the database is part of the hash."""
     return _with_hash(schema, "role", database, schema)
@@ -225,6 +241,7 @@ def _with_hash(readable: str, *parts: str) -> str:
     return readable[: LONGEST_NAME - len(suffix)] + suffix
 
 
+_LITERAL_PLACE: Final = re.compile(r"tenant_(.+)_[a-z][a-z0-9]*", re.ASCII)
 _STORED_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,51}", re.ASCII)
 
 

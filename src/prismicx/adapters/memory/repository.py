@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from copy import deepcopy
 from typing import Any, cast
 from uuid import UUID
@@ -32,7 +32,9 @@ class MemoryRepository(TrackedRepository[RootT]):
     async def _rows(self, specification: Specification, order: tuple[Order, ...], limit: int | None) -> Sequence[Row]:
         return ordered(self._matching(specification), order)[:limit]
 
-    async def _batches(self, specification: Specification, order: tuple[Order, ...]) -> AsyncIterator[Sequence[Row]]:
+    async def _batches(
+        self, specification: Specification, order: tuple[Order, ...]
+    ) -> AsyncGenerator[Sequence[Row], None]:
         rows = ordered(self._matching(specification), order)
         for start in range(0, len(rows), _BATCH):
             yield rows[start : start + _BATCH]

@@ -1,0 +1,243 @@
+"""Units of work over MongoDB: reads as they are, writes in one transaction that starts with the first of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence, Sized
+from contextlib import AbstractContextManager
+from typing import Any, Final, NoReturn, TypeVar
+from uuid import UUID
+
+from pymongo import DeleteOne, UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.read_concern import ReadConcern
+
+from prismicx.adapters.beanie import document as documents_in_reach
+from prismicx.adapters.beanie.client import MAJORITY, MongoDBClient
+from prismicx.adapters.beanie.collection import BeanieCollection, DocumentCollection, tenant_collection
+from prismicx.adapters.beanie.document import TenantDocument
+from prismicx.adapters.beanie.errors import Phase, translated
+from prismicx.adapters.beanie.mapping import Documents
+from prismicx.adapters.beanie.tenancy import collection_name, own_database
+from prismicx.adapters.tenant_guard import TENANT, VERSION
+from prismicx.adapters.tracking import Changes, Removal, Update
+from prismicx.adapters.unit_of_work import TrackedUnitOfWork, Wiring
+from prismicx.domain.entity import AggregateRoot
+from prismicx.domain.errors import CommitOutcomeUnknownError, ConcurrencyError, TransactionControlError
+from prismicx.domain.identifiers import TenantId
+from prismicx.domain.placement import EntityMapping
+
+ResultT = TypeVar("ResultT")
+
+_COMMIT_ATTEMPTS: Final = 3
+_SNAPSHOT: Final = ReadConcern("snapshot")
+
+_endings: set[asyncio.Task[None]] = set()
+
+
+class BeanieUnitOfWork(TrackedUnitOfWork):
+    """A unit of work over MongoDB.
+
+    What it reads before its first write is read outside of a transaction, one command each. The first write starts
+    one (snapshot reads, majority writes), and from then on everything happens in it. Where commit has one document to
+    write and nothing was written before, that write is atomic by itself and goes without.
+    """
+
+    def __init__(
+        self,
+        tenant: TenantId | None,
+        *,
+        read_only: bool,
+        wiring: Wiring,
+        client: MongoDBClient,
+        documents: Mapping[type[AggregateRoot], type[TenantDocument]],
+    ) -> None:
+        super().__init__(tenant, read_only=read_only, wiring=wiring)
+        self._client = client
+        self._documents = documents
+        self._session: AsyncClientSession | None = None
+        self._began = False
+        self._committing = False
+        self._alone = False
+
+    @property
+    def session(self) -> AsyncClientSession:
+        """The driver's session of this unit, for its own calls; the unit alone begins and ends the transaction in it.
+
+        Raises:
+            UnitOfWorkClosedError: the unit is not open.
+        """
+        self.require_open()
+        if self._session is None:
+            self._session = self._client.client.start_session()
+        return self._session
+
+    def collection(self, mapping: EntityMapping) -> BeanieCollection:
+        """Return the guarded collection of a mapping.
+
+        Raises:
+            TenantContextMissingError: the unit is the registry's.
+        """
+        return tenant_collection(self, mapping)
+
+    # --- What collections, documents and repositories ask of their unit. ---
+
+    @property
+    def transaction(self) -> AsyncClientSession | None:
+        """The session while it has a transaction, or `None`: reads are in it, or need none."""
+        return self._session if self._began else None
+
+    async def begin_transaction(self) -> AsyncClientSession:
+        """Return the session with its transaction, begun if it was not."""
+        session = self.session
+        if not self._began:
+            await session.start_transaction(read_concern=_SNAPSHOT, write_concern=MAJORITY)
+            self._began = True
+        return session
+
+    def owns(self, session: object) -> bool:
+        """Tell whether this is the unit's own session."""
+        return session is self._session
+
+    def raw_collection(self, mapping: EntityMapping) -> AsyncCollection[dict[str, Any]]:
+        """Return the driver's collection, which knows no tenant. For this adapter only."""
+        return self._client.collection(own_database(mapping, self._tenant), collection_name(mapping))
+
+    def documents(self, mapping: EntityMapping) -> Documents:
+        """Return how this unit's tenant has the mapping's documents."""
+        return Documents(mapping, self._tenant)
+
+    def document_class(self, entity: type[AggregateRoot]) -> type[TenantDocument]:
+        """Return the Beanie document of an entity of a tenant."""
+        return self._documents[entity]
+
+    def document_collection(self, document: type[TenantDocument]) -> BeanieCollection | None:
+        """Return the guarded collection that Beanie uses, or `None` where this unit does not reach it."""
+        if self._tenant is None or self._state != "open":
+            return None
+        for entity, known in self._documents.items():
+            if known is document:
+                return tenant_collection(self, self._wiring.mappings[entity], kind=DocumentCollection)
+        return None
+
+    async def asked(self, mapping: EntityMapping, action: Awaitable[ResultT]) -> ResultT:
+        """Await something of the driver, and raise the domain's error for its own."""
+        with self._translated(mapping.entity.__name__):
+            return await action
+
+    # --- The primitives. ---
+
+    async def commit(self) -> None:
+        self._committing = True
+        try:
+            await super().commit()
+        finally:
+            self._committing = False
+
+    async def _begin(self) -> None:
+        _ = self._client.client  # refuses a client that is not connected
+        documents_in_reach.enter(self)
+
+    def _expect(self, changes: Changes) -> None:
+        groups: list[Sized] = [*changes.inserts.values(), *changes.updates.values(), *changes.removals.values()]
+        self._alone = self._committing and not self._began and sum(map(len, groups)) == 1
+
+    async def _insert(self, mapping: EntityMapping, entities: Sequence[AggregateRoot]) -> None:
+        documents, raw, session = self.documents(mapping), self.raw_collection(mapping), await self._writing()
+        new = [documents.document(entity) for entity in entities]
+        with self._translated(mapping.entity.__name__):
+            if len(new) == 1:
+                await raw.insert_one(new[0], session=session)
+            else:
+                await raw.insert_many(new, session=session)
+
+    async def _update(self, mapping: EntityMapping, updates: Sequence[Update]) -> None:
+        documents, raw, session = self.documents(mapping), self.raw_collection(mapping), await self._writing()
+        writes = [
+            (
+                documents.one(entity.id, version=version),
+                {"$set": {**documents.values(entity, changed), VERSION: version + 1}},
+            )
+            for entity, version, changed in updates
+        ]
+        with self._translated(mapping.entity.__name__):
+            if len(writes) == 1:
+                matched = (await raw.update_one(*writes[0], session=session)).matched_count
+            else:
+                requests = [UpdateOne(*write) for write in writes]
+                matched = (await raw.bulk_write(requests, session=session)).matched_count
+        if matched != len(updates):
+            await self._refuse_stale(mapping, {entity.id: version for entity, version, _ in updates})
+
+    async def _remove(self, mapping: EntityMapping, removals: Sequence[Removal]) -> None:
+        documents, raw, session = self.documents(mapping), self.raw_collection(mapping), await self._writing()
+        filters = [documents.one(entity.id, version=version) for entity, version in removals]
+        with self._translated(mapping.entity.__name__):
+            if len(filters) == 1:
+                deleted = (await raw.delete_one(filters[0], session=session)).deleted_count
+            else:
+                requests = [DeleteOne(filter_) for filter_ in filters]
+                deleted = (await raw.bulk_write(requests, session=session)).deleted_count
+        if deleted != len(removals):
+            await self._refuse_stale(mapping, {entity.id: version for entity, version in removals})
+
+    async def _commit(self) -> None:
+        if self._began and self._session is not None:
+            if not self._session.in_transaction:
+                raise TransactionControlError("ending the session's transaction")
+            await self._commit_transaction(self._session)
+        await self._rollback()
+
+    async def _rollback(self) -> None:
+        documents_in_reach.leave(self)
+        await self._end_session()
+
+    # --- What they are made of. ---
+
+    async def _writing(self) -> AsyncClientSession | None:
+        return None if self._alone else await self.begin_transaction()
+
+    def _translated(self, subject: str) -> AbstractContextManager[None]:
+        return translated(
+            subject,
+            address=self._client.address,
+            tenant_key=None if self._tenant is None else TENANT,
+            phase=Phase.COMMITTING if self._alone else Phase.WORKING,
+        )
+
+    async def _commit_transaction(self, session: AsyncClientSession) -> None:
+        # The driver's rule: where the outcome is unknown, the commit alone may be sent again.
+        for attempts_left in reversed(range(_COMMIT_ATTEMPTS)):
+            try:
+                with translated("the transaction", address=self._client.address, phase=Phase.COMMITTING):
+                    await session.commit_transaction()
+            except CommitOutcomeUnknownError:
+                if not attempts_left:
+                    raise
+            else:
+                return
+
+    async def _refuse_stale(self, mapping: EntityMapping, expected: Mapping[UUID, int]) -> NoReturn:
+        entity, stale = mapping.entity.__name__, tuple(expected)
+        if len(stale) > 1:
+            # Inside the transaction our own writes would hide which ones did not match.
+            await self._end_session()
+            documents = self.documents(mapping)
+            wanted = {**documents.scope(), "_id": {"$in": [documents.identity(identity) for identity in expected]}}
+            with self._translated(entity):
+                found = await self.raw_collection(mapping).find(wanted, {VERSION: 1}).to_list()
+            present = {documents.bare(stored): stored[VERSION] for stored in found}
+            changed = tuple(identity for identity in expected if present.get(identity) != expected[identity])
+            stale = changed or stale
+        raise ConcurrencyError(entity, stale)
+
+    async def _end_session(self) -> None:
+        session, self._session, self._began = self._session, None, False
+        if session is None:
+            return
+        # Shielded: whoever is cancelled here must not leave a transaction open on the server.
+        ending = asyncio.create_task(session.end_session())
+        _endings.add(ending)
+        ending.add_done_callback(_endings.discard)
+        await asyncio.shield(ending)

@@ -1,0 +1,8 @@
+"""PostgreSQL: statements written and compiled once by SQLAlchemy, carried by asyncpg."""
+
+from prismicx.adapters.sqlalchemy.backend import SqlAlchemyBackend
+from prismicx.adapters.sqlalchemy.client import DatabaseClient
+from prismicx.adapters.sqlalchemy.repository import SqlAlchemyRepository
+from prismicx.adapters.sqlalchemy.unit_of_work import SqlAlchemyUnitOfWork
+
+__all__ = ["DatabaseClient", "SqlAlchemyBackend", "SqlAlchemyRepository", "SqlAlchemyUnitOfWork"]

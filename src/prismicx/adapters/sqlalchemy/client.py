@@ -1,0 +1,244 @@
+"""The connection to one PostgreSQL database: its address, its pool, and sessions of one tenant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, Literal, Self, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from prismicx.adapters.sqlalchemy.errors import Translation, unavailable
+from prismicx.adapters.sqlalchemy.pool import Connection, ConnectionPool, Leftover
+from prismicx.adapters.sqlalchemy.session import SessionFactory
+from prismicx.adapters.sqlalchemy.transaction import Transaction
+from prismicx.domain.errors import (
+    BackendNotStartedError,
+    InvalidNameError,
+    InvalidTenantIdError,
+    TenantContextMissingError,
+)
+from prismicx.domain.identifiers import TenantId
+
+Pooler = Literal["none", "transaction"]
+
+_START_UP_SETTINGS: Final = {  # for Citus; plain PostgreSQL takes them as placeholders
+    "citus.propagate_set_commands": "local",
+    "citus.enable_schema_based_sharding": "on",
+}
+_ADDRESS_OPTIONS: Final = frozenset(("host", "port", "sslmode", "application_name"))
+
+
+class DatabaseClient:
+    """A PostgreSQL database, reached as one user over a pool of connections.
+
+    Args:
+        host: name or address of the server, or the folder of its Unix socket.
+        password: never part of an error, a `repr` or a log.
+        min_pool_size: connections made by `initialize`, at least one.
+        max_pool_size: connections at most.
+        pooler: `transaction` where a transaction pooler stands before the server (PgBouncer): nothing is prepared then.
+            Give the settings of `start_up_settings` to the role instead if the pooler does not let them through.
+        ssl: as asyncpg takes it: `True`, an `ssl.SSLContext`, or libpq's word for it.
+        connect_timeout: seconds to make a connection.
+        acquire_timeout: seconds to wait for a connection while all are in use.
+        statement_cache_size: statements that each connection keeps prepared.
+    """
+
+    def __init__(  # noqa: PLR0917 -- the signature of the document that the framework was asked to implement
+        self,
+        host: str = "localhost",
+        port: int = 5432,
+        user: str = "postgres",
+        password: str | None = None,
+        database: str = "postgres",
+        min_pool_size: int = 5,
+        max_pool_size: int = 20,
+        *,
+        pooler: Pooler = "none",
+        ssl: Any = None,
+        connect_timeout: float = 10.0,
+        acquire_timeout: float = 30.0,
+        statement_cache_size: int = 256,
+        application_name: str = "prismicx",
+    ) -> None:
+        if not 1 <= min_pool_size <= max_pool_size:
+            raise ValueError(f"a pool of {min_pool_size} to {max_pool_size} connections cannot be")
+        self.host = host
+        self.port = port
+        self.user = user
+        self.database = database
+        self.pooler = pooler
+        self._password = password
+        self._options: dict[str, Any] = {
+            "ssl": ssl,
+            "timeout": connect_timeout,
+            "statement_cache_size": 0 if pooler == "transaction" else statement_cache_size,
+            "max_cached_statement_lifetime": 0,  # the server plans anew by itself when a table changes
+            "server_settings": self.start_up_settings | {"application_name": application_name},
+        }
+        self._min_pool_size = min_pool_size
+        self._max_pool_size = max_pool_size
+        self._acquire_timeout = acquire_timeout
+        self._pool: ConnectionPool | None = None
+        self.sessions = SessionFactory(pooler=pooler)
+
+    @classmethod
+    def from_dsn(cls, dsn: str, **options: Any) -> Self:
+        """Return a client for `postgresql://user:password@host:port/database`, with further arguments by name.
+
+        `?host=/folder` names a Unix socket, `?sslmode=…` is passed on.
+
+        Raises:
+            InvalidNameError: it is no such address; the error does not repeat it, for it may hold a password.
+        """
+        try:
+            parts = urlsplit(dsn)
+            port = parts.port
+        except ValueError as error:
+            raise _no_address("it cannot be read") from error
+        if parts.scheme.removesuffix("+asyncpg") not in ("postgresql", "postgres"):
+            raise _no_address("it must begin with postgresql://")
+        given = dict(parse_qsl(parts.query))
+        unknown = sorted(given.keys() - _ADDRESS_OPTIONS)
+        if unknown:
+            raise _no_address(f"prismicx does not know {', '.join(unknown)}")
+        if "sslmode" in given:
+            options.setdefault("ssl", given["sslmode"])
+        if "application_name" in given:
+            options.setdefault("application_name", given["application_name"])
+        user = unquote(parts.username or "postgres")
+        return cls(
+            host=given.get("host") or unquote(parts.hostname or "localhost"),
+            port=int(given.get("port") or port or 5432),
+            user=user,
+            password=unquote(parts.password) if parts.password else None,
+            database=unquote(parts.path.lstrip("/")) or user,
+            **options,
+        )
+
+    @property
+    def start_up_settings(self) -> dict[str, str]:
+        """What each connection asks the server to set when it starts."""
+        return dict(_START_UP_SETTINGS)
+
+    @property
+    def address(self) -> str:
+        """`host:port/database`, for people."""
+        return f"{self.host}:{self.port}/{self.database}"
+
+    @property
+    def pool(self) -> ConnectionPool:
+        """The running pool.
+
+        Raises:
+            BackendNotStartedError: `initialize` has not been awaited, or `close` has.
+        """
+        if self._pool is None:
+            raise BackendNotStartedError(f"the client of {self.address}")
+        return self._pool
+
+    @property
+    def has_password(self) -> bool:
+        """Whether it was given a password."""
+        return bool(self._password)
+
+    def with_password(self, use: Any) -> Any:
+        """Return what the function makes of the password, which is kept from everything else."""
+        return use(self._password)
+
+    def __repr__(self) -> str:
+        return f"DatabaseClient({self.address!r}, user={self.user!r})"
+
+    async def initialize(self) -> None:
+        """Make the first connections; without effect on a running client.
+
+        Raises:
+            DatabaseUnavailableError: the server cannot be reached, or refuses this user.
+        """
+        if self._pool is not None:
+            return
+        pool = ConnectionPool(
+            self.connect,
+            min_size=self._min_pool_size,
+            max_size=self._max_pool_size,
+            address=self.address,
+            wait_limit=self._acquire_timeout,
+        )
+        await pool.open()
+        self._pool = pool
+
+    async def close(self) -> None:
+        """Give every connection back; those in use get ten seconds. Closing twice does nothing."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
+            await self.sessions.close()
+
+    async def connect(self, *, user: str | None = None, password: str | None = None) -> Connection:
+        """Return a connection outside the pool, as another user where one is given; its caller closes it.
+
+        Raises:
+            DatabaseUnavailableError: the server cannot be reached, or refuses this user.
+        """
+        try:
+            connection = await asyncpg.connect(
+                host=self.host,
+                port=self.port,
+                database=self.database,
+                user=user or self.user,
+                password=password if user else self._password,
+                **self._options,
+            )
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise unavailable(error, self.address) from error
+        # The codecs that SQLAlchemy sets too: structures travel as JSON text and come back as Python values.
+        for name, prefix in (("json", b""), ("jsonb", b"\x01")):
+            await connection.set_type_codec(
+                name,
+                schema="pg_catalog",
+                format="binary",
+                encoder=lambda text, prefix=prefix: prefix + text.encode(),
+                decoder=lambda data, prefix=prefix: json.loads(data[len(prefix) :]),
+            )
+        return cast("Connection", connection)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection of the pool, without tenant or transaction; it is reset when it comes back."""
+        pool = self.pool
+        connection = await pool.acquire()
+        try:
+            with Translation(connection, {}):
+                yield connection
+        finally:
+            pool.give_back(connection, Leftover.SESSION)
+
+    @asynccontextmanager
+    async def session(self, tenant: TenantId) -> AsyncIterator[AsyncSession]:
+        """Open a SQLAlchemy session in a transaction of this tenant.
+
+        `await session.commit()` makes its work last and ends it; leaving the block without discards it, so that
+        neither an error nor an early return leaves half of it behind.
+
+        Raises:
+            TenantContextMissingError: no tenant was given.
+            InvalidTenantIdError: it is not a `TenantId`.
+        """
+        if tenant is None:
+            raise TenantContextMissingError
+        if not isinstance(tenant, TenantId):
+            raise InvalidTenantIdError(tenant, f"give a TenantId, not {type(tenant).__name__}")
+        transaction = Transaction(self, tenant, read_only=False, keys={})
+        await transaction.begin()
+        try:
+            yield transaction.session(committable=True)
+        finally:
+            await transaction.rollback()
+
+
+def _no_address(reason: str) -> InvalidNameError:
+    return InvalidNameError("PostgreSQL address", "postgresql://…", reason)

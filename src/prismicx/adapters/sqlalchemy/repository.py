@@ -1,0 +1,120 @@
+"""Repositories on PostgreSQL: statements compiled once, rows made into aggregates by position."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, Table
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from prismicx.adapters.fields import entity_from, stored_specification
+from prismicx.adapters.repository import TrackedRepository
+from prismicx.adapters.sqlalchemy.specification import columns_by_attribute
+from prismicx.adapters.sqlalchemy.statements import Statement
+from prismicx.adapters.sqlalchemy.unit_of_work import SqlAlchemyUnitOfWork
+from prismicx.domain.placement import EntityMapping
+from prismicx.domain.ports import RootT
+from prismicx.domain.specification import Order, Specification
+
+
+class SqlAlchemyRepository(TrackedRepository[RootT]):
+    """A repository whose aggregates are rows.
+
+    A team that wants SQL of its own subclasses it beside its port and uses `self.session`, `self.table` and
+    `self.entities`:
+
+        class SqlCustomerRepository(CustomerRepository, SqlAlchemyRepository[Customer]):
+            async def biggest(self) -> list[Customer]:
+                return await self.entities(select(self.table).order_by(self.table.c.revenue.desc()).limit(10))
+    """
+
+    def __init__(self, unit: SqlAlchemyUnitOfWork, mapping: EntityMapping) -> None:
+        super().__init__(unit, mapping)
+        self._work = unit
+        self._placed = unit.tables[mapping.entity]
+        self._schema = self._placed.schema(unit.tenant)
+        self._names = tuple(field.name for field in self._placed.fields)
+        self._readers = unit.statements.readers(self._placed)
+
+    @property
+    def session(self) -> AsyncSession:
+        """The SQLAlchemy session of the unit of work: same connection, transaction and tenant."""
+        return self._work.session
+
+    @property
+    def table(self) -> Table:
+        """The table, in this tenant's schema."""
+        return self._placed.table_in(self._schema)
+
+    async def entities(self, statement: Select[Any]) -> list[RootT]:
+        """Return the aggregates that a select over `self.table` finds, tracked, in its order.
+
+        Whatever it selects, the columns of the aggregate are read; the tenant is named for it. What the unit of work
+        holds is written first.
+        """
+        await self._work.flush()
+        return [self._resolve(row) for row in await self._work.attempt(self._selected(statement))]
+
+    async def _selected(self, statement: Select[Any]) -> Sequence[Any]:
+        table = self.table
+        columns = columns_by_attribute(self._placed.columns, table)
+        wanted = [*(columns[name] for name in self._names), table.c[self._placed.version.key]]
+        whole: Any = statement.with_only_columns(*wanted, maintain_column_froms=True)
+        if self._unit.tenant is not None and self._placed.tenant is not None:
+            whole = whole.where(table.c[self._placed.tenant.key] == self._unit.tenant.value)
+        return [_Converted(row) for row in await self._work.select(whole)]
+
+    async def _row(self, identity: UUID) -> Any | None:
+        rows = await self._fetch(self._work.statements.by_id(self._placed), [identity])
+        return rows[0] if rows else None
+
+    async def _rows(self, specification: Specification, order: tuple[Order, ...], limit: int | None) -> Sequence[Any]:
+        statement = self._work.statements.rows(self._placed, specification, order, limited=limit is not None)
+        return await self._fetch(statement, [*self._values(specification), *(() if limit is None else (limit,))])
+
+    async def _batches(
+        self, specification: Specification, order: tuple[Order, ...]
+    ) -> AsyncGenerator[Sequence[Any], None]:
+        statement = self._work.statements.rows(self._placed, specification, order, limited=False)
+        arguments = statement.arguments(self._scoped(self._values(specification)))
+        async for rows in self._work.transaction.batches(statement.sql(self._schema), arguments):
+            yield rows
+
+    async def _count(self, specification: Specification) -> int:
+        statement = self._work.statements.count(self._placed, specification)
+        rows = await self._fetch(statement, self._values(specification))
+        return int(rows[0][0])
+
+    async def _any(self, specification: Specification) -> bool:
+        statement = self._work.statements.any(self._placed, specification)
+        return bool(await self._fetch(statement, self._values(specification)))
+
+    def _identity(self, row: Any) -> UUID:
+        identity: UUID = row[0]
+        return identity
+
+    def _entity(self, row: Any) -> RootT:
+        values = dict(zip(self._names, row, strict=False))  # the version comes last and is no attribute
+        if type(row) is not _Converted:
+            for name, read in self._readers:
+                if values[name] is not None:
+                    values[name] = read(values[name])
+        return entity_from(self._kind, values, version=row[len(self._names)], tenant=self._unit.tenant)
+
+    async def _fetch(self, statement: Statement, values: Sequence[Any]) -> Sequence[Any]:
+        arguments = statement.arguments(self._scoped(values))
+        return await self._work.transaction.fetch(statement.sql(self._schema), arguments)
+
+    def _values(self, specification: Specification) -> Sequence[Any]:
+        return stored_specification(self._kind, specification).values
+
+    def _scoped(self, values: Sequence[Any]) -> Sequence[Any]:
+        return values if self._unit.tenant is None else [self._unit.tenant.value, *values]
+
+
+class _Converted(tuple[Any, ...]):
+    """A row whose values SQLAlchemy has read already."""
+
+    __slots__ = ()

@@ -1,0 +1,124 @@
+"""Units of work on PostgreSQL: one transaction of one tenant, begun in one message with its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from prismicx.adapters.sqlalchemy.errors import Translation
+from prismicx.adapters.sqlalchemy.mapping import PlacedTable, Tables
+from prismicx.adapters.sqlalchemy.statements import Statement, Statements
+from prismicx.adapters.sqlalchemy.transaction import Transaction
+from prismicx.adapters.tracking import Removal, Update
+from prismicx.adapters.unit_of_work import TrackedUnitOfWork, Wiring
+from prismicx.domain.entity import AggregateRoot
+from prismicx.domain.errors import ConcurrencyError, TransactionControlError
+from prismicx.domain.identifiers import TenantId
+from prismicx.domain.placement import EntityMapping
+
+if TYPE_CHECKING:
+    from prismicx.adapters.sqlalchemy.client import DatabaseClient
+
+
+class SqlAlchemyUnitOfWork(TrackedUnitOfWork):
+    """A unit of work in one PostgreSQL transaction.
+
+    Three round trips carry a unit with one statement: begin with tenant, the statement, commit.
+    """
+
+    def __init__(
+        self,
+        tenant: TenantId | None,
+        *,
+        read_only: bool,
+        wiring: Wiring,
+        client: DatabaseClient,
+        tables: Tables,
+        statements: Statements,
+    ) -> None:
+        super().__init__(tenant, read_only=read_only, wiring=wiring)
+        self.tables = tables
+        self.statements = statements
+        self.transaction = Transaction(client, tenant, read_only=read_only, keys=tables.keys)
+
+    @property
+    def session(self) -> AsyncSession:
+        """A SQLAlchemy session over this unit's connection, transaction and tenant.
+
+        Whatever the unit of work holds is written before each statement of the session, and whatever the session
+        holds before the unit commits. The unit alone ends the transaction; after it the session is of no use.
+
+        Raises:
+            UnitOfWorkClosedError: the unit has not begun, or has ended.
+            TransactionControlError: this is a unit of the registry, which has no session.
+        """
+        self.require_open()
+        if self._tenant is None:
+            raise TransactionControlError("a session over the registry")
+        return self.transaction.session(before_statement=super().flush, schemas=self.tables.schemas(self._tenant))
+
+    async def flush(self) -> None:
+        await super().flush()
+        session = self.transaction.open_session
+        if session is not None:
+            await self.attempt(self._flush_session(session))
+
+    async def select(self, statement: Select[Any]) -> Sequence[Any]:
+        """Return the rows of a statement that the team has written, run by the session."""
+        with Translation(self.transaction.connection, self.tables.keys):
+            rows: Sequence[Any] = (await self.session.execute(statement)).all()
+        return rows
+
+    async def _begin(self) -> None:
+        await self.transaction.begin()
+
+    async def _insert(self, mapping: EntityMapping, entities: Sequence[AggregateRoot]) -> None:
+        placed = self.tables[mapping.entity]
+        lists = [[field.plain(entity.__dict__[field.name]) for entity in entities] for field in placed.fields]
+        await self._write(placed, self.statements.insert(placed), lists)
+
+    async def _update(self, mapping: EntityMapping, updates: Sequence[Update]) -> None:
+        placed = self.tables[mapping.entity]
+        ordered = sorted(updates, key=lambda update: update.entity.id)  # one order for all, so that fewer deadlock
+        names = {name for update in ordered for name in update.changed}
+        changed = [field for field in placed.fields if field.name in names]
+        lists: list[list[Any]] = [[update.entity.id for update in ordered], [update.version for update in ordered]]
+        lists += [[field.plain(update.entity.__dict__[field.name]) for update in ordered] for field in changed]
+        matched = await self._write(placed, self.statements.update(placed, changed), lists)
+        _require_all(placed, ordered, matched)
+
+    async def _remove(self, mapping: EntityMapping, removals: Sequence[Removal]) -> None:
+        placed = self.tables[mapping.entity]
+        ordered = sorted(removals, key=lambda removal: removal.entity.id)
+        lists = [[removal.entity.id for removal in ordered], [removal.version for removal in ordered]]
+        matched = await self._write(placed, self.statements.delete(placed), lists)
+        _require_all(placed, ordered, matched)
+
+    async def _commit(self) -> None:
+        await self.transaction.commit()
+
+    async def _rollback(self) -> None:
+        await self.transaction.rollback()
+
+    def _database_savepoint(self) -> AbstractAsyncContextManager[None]:
+        return self.transaction.savepoint()
+
+    async def _write(self, placed: PlacedTable, statement: Statement, lists: Sequence[Any]) -> Sequence[Any]:
+        values = lists if self._tenant is None else [self._tenant.value, *lists]
+        return await self.transaction.fetch(statement.sql(placed.schema(self._tenant)), statement.arguments(values))
+
+    async def _flush_session(self, session: AsyncSession) -> None:
+        with Translation(self.transaction.connection, self.tables.keys):
+            await session.flush()
+
+
+def _require_all(placed: PlacedTable, writes: Sequence[Update | Removal], matched: Sequence[Any]) -> None:
+    if len(matched) == len(writes):
+        return
+    found = {row[0] for row in matched}
+    missed = [write.entity.id for write in writes if write.entity.id not in found]
+    raise ConcurrencyError(placed.mapping.entity.__name__, missed)
