@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, Field, JsonValue
 
 from prismicx.adapters.fields import Kind, entity_from, fields_of, plain_values, stored_specification
-from prismicx.domain.entity import Entity
+from prismicx.domain.entity import AggregateRoot, Entity
 from prismicx.domain.errors import InvalidSpecificationError, MappingError, UnstorableValueError
 from prismicx.domain.identifiers import TenantId, Version
 from prismicx.domain.specification import Attribute, Conjunction, Specification
@@ -191,9 +191,17 @@ def test_an_unknown_kind_of_specification_is_refused() -> None:
         pass
 
     class Homemade(Specification):
-        entities = frozenset()
-        shape = ()
-        values = ()
+        @property
+        def entities(self) -> frozenset[type]:
+            return frozenset()
+
+        @property
+        def shape(self) -> tuple[str, ...]:
+            return ()
+
+        @property
+        def values(self) -> tuple[object, ...]:
+            return ()
 
         def holds(self, value_of: Any) -> bool:
             return True
@@ -201,3 +209,32 @@ def test_an_unknown_kind_of_specification_is_refused() -> None:
     assert stored_specification(Sample, Odd(())) == Conjunction(())
     with pytest.raises(InvalidSpecificationError, match="Homemade"):
         stored_specification(Sample, Homemade())
+
+
+class Rated(BaseModel):
+    score: float
+
+
+class Weighed(AggregateRoot):
+    """Its value objects have a configuration of their own, which lets infinities in."""
+
+    ratings: tuple[Rated, ...] = ()
+
+
+def test_an_infinity_inside_a_value_object_is_refused_and_does_not_become_a_null() -> None:
+    with pytest.raises(UnstorableValueError):
+        plain_values(Weighed(ratings=(Rated(score=float("inf")),)))
+
+
+class Part(Entity):
+    value: int
+
+
+class Assembly(AggregateRoot):
+    part: Part
+
+
+def test_a_nested_entity_with_an_attribute_called_value_is_a_structure() -> None:
+    stored = plain_values(Assembly(part=Part(value=3)))
+
+    assert stored["part"]["value"] == 3

@@ -226,6 +226,7 @@ def _plain_decimal(subject: _Subject, adapter: TypeAdapter[Any]) -> Callable[[An
 
 def _plain_structure(subject: _Subject, adapter: TypeAdapter[Any]) -> Callable[[Any], Any]:
     def plain(value: Any) -> Any:
+        _require_finite(subject, adapter.dump_python(value, warnings=False))  # as JSON an infinity becomes a null
         try:
             structure = adapter.dump_python(value, mode="json", warnings="error")
         except ValueError as error:
@@ -274,6 +275,18 @@ def _require_structure(subject: _Subject, value: Any) -> None:
             pass
         case int():
             _require_integer(subject, value)
+        case _:  # a float: JSON has nothing else
+            _require_finite(subject, value)
+
+
+def _require_finite(subject: _Subject, value: Any) -> None:
+    match value:
+        case dict():
+            for item in value.values():
+                _require_finite(subject, item)
+        case list() | tuple() | set() | frozenset():
+            for item in value:
+                _require_finite(subject, item)
         case float():
             if not math.isfinite(value):
                 raise UnstorableValueError(*subject, f"{value} is not a number")

@@ -138,10 +138,13 @@ class UnitOfWork(ABC):
     async def flush(self) -> None:
         """Write what was added, changed and removed, without ending the transaction.
 
+        A read-only unit refuses `add` and `remove` at once; it takes no snapshots, so changes to what it has read are
+        neither noticed nor written.
+
         Raises:
             ConcurrencyError: an aggregate was changed or removed by somebody else since it was read.
             DuplicateEntityError: a unique key is taken.
-            ReadOnlyUnitOfWorkError: there is something to write in a read-only unit.
+            UnstorableValueError: a changed attribute holds a value that not every database can keep.
         """
 
     @abstractmethod

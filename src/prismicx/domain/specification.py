@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
 from uuid import UUID
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from prismicx.domain.errors import InvalidSpecificationError, UnknownAttributeError
 from prismicx.domain.moments import utc_milliseconds
@@ -381,7 +381,9 @@ def _scalar(annotation: Any) -> type | None:
         return kinds.pop() if len(kinds) == 1 else None
     if not isinstance(annotation, type) or origin is not None:
         return None
-    if issubclass(annotation, (*_ORDERED, bool, bytes, Enum)) or hasattr(annotation, "value"):
+    if issubclass(annotation, (*_ORDERED, bool, bytes, Enum)):
+        return annotation
+    if hasattr(annotation, "value") and not issubclass(annotation, BaseModel):  # a value object around one text
         return annotation
     return None
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from prismicx.testing.databases import MongoDatabases, MongoServer, PostgresDatabases, PostgresServer
 
+pytest.register_assert_rewrite("prismicx.testing.contracts")
+
 _SERVERS = pytest.StashKey[Servers]()
 _LISTENING_AT = pytest.StashKey[str]()
 _REAL_MONGO = pytest.StashKey[list[str]]()

@@ -136,7 +136,7 @@ class SharedTablesStep(ProvisioningStep):
 
     @property
     def name(self) -> str:
-        return "postgresql-shared-tables"
+        return "postgresql.shared_tables"
 
     async def ensure(self, tenant: Tenant) -> None:
         """Make nothing: `prismicx db init` made the tables, for all tenants."""
@@ -162,7 +162,7 @@ class PluginSchemasStep(ProvisioningStep):
 
     @property
     def name(self) -> str:
-        return "postgresql-plugin-schemas"
+        return "postgresql.plugin_schemas"
 
     async def ensure(self, tenant: Tenant) -> None:
         for schema, tables in self._schemas(tenant):
@@ -193,7 +193,7 @@ class TenantDatabaseStep(ProvisioningStep):
 
     @property
     def name(self) -> str:
-        return "postgresql-tenant-database"
+        return "postgresql.tenant_database"
 
     async def ensure(self, tenant: Tenant) -> None:
         await self._provisioner.ensure(tenant_database_name(tenant.tenant_id), self._provisioner.database_tables)

@@ -1,0 +1,32 @@
+"""The contracts on PostgreSQL 15."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.contract.opened import opened_postgres, place_maker
+
+from prismicx.adapters.sqlalchemy import SqlAlchemyBackend
+from prismicx.testing.contracts import (
+    RepositoryContract,
+    SpecificationContract,
+    TenancyContract,
+    UnitOfWorkContract,
+)
+from prismicx.testing.contracts.tenants import MakePlace
+from prismicx.testing.databases import PostgresServer
+
+
+@pytest.fixture(scope="module")
+async def backend(prismicx_postgres15_server: PostgresServer) -> AsyncIterator[SqlAlchemyBackend]:
+    async with opened_postgres(prismicx_postgres15_server) as backend:
+        yield backend
+
+
+class TestPostgres15(UnitOfWorkContract, RepositoryContract, TenancyContract, SpecificationContract):
+    """PostgreSQL 15 keeps every promise."""
+
+    @pytest.fixture
+    def make_place(self, backend: SqlAlchemyBackend) -> MakePlace:
+        return place_maker(backend)
