@@ -47,7 +47,8 @@ async def run_tests(folder: Path) -> None:
     # Our plugin by its module instead of its entry point, which only an installed prismicx has.
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:prismicx"]
     command += ["-p", "prismicx.testing.plugin"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    ours = ("PYTEST_", "PRISMICX_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     process = await create_subprocess_exec(
         *command,
         cwd=folder,
