@@ -122,3 +122,69 @@ def test_a_database_that_is_not_prepared_is_named(servers: Any) -> None:
 
     assert refused.exit_code == 1
     assert "prismicx db init" in refused.stderr
+
+
+KEY, NEXT_KEY = "a-key-of-the-proof-for-this-test-1", "a-key-of-the-proof-for-this-test-2"
+
+
+def keys_of(postgres: PostgresDatabase) -> int:
+    found: list[int] = []
+
+    async def look() -> None:
+        connection: Any = await asyncpg.connect(postgres.superuser_dsn)
+        found.append(await connection.fetchval("SELECT count(*) FROM prismicx.tenant_keys"))
+        await connection.close()
+
+    finish(look())
+    return found[0]
+
+
+def test_with_keys_it_makes_the_database_ask_for_proofs(
+    servers: Any, postgres: PostgresDatabase, mappings: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRISMICX_TENANT_PROOF_KEYS", KEY)
+    servers.data("db", "init", "--mappings", mappings)
+    assert keys_of(postgres) == 1
+    tenant = servers.data("tenant", "create", "Acme", "--id", "acme", "--mappings", mappings)["tenant"]
+    assert tenant["status"] == "active"
+
+    monkeypatch.setenv("PRISMICX_TENANT_PROOF_KEYS", f"{NEXT_KEY},{KEY}")
+    assert servers.data("db", "rotate-key", "--mappings", mappings)["done"] is True
+    assert keys_of(postgres) == 2
+    monkeypatch.setenv("PRISMICX_TENANT_PROOF_KEYS", NEXT_KEY)
+    servers.data("db", "rotate-key", "--mappings", mappings)
+    assert keys_of(postgres) == 1
+
+    monkeypatch.delenv("PRISMICX_TENANT_PROOF_KEYS")
+    assert servers.data("db", "init", exit_code=1)["error"]["code"] == "tenant_proof_mismatch"
+    servers.data("db", "init", "--without-tenant-proof", "--mappings", mappings)
+    assert "prismicx.tenant_keys" not in tables_of(postgres)
+
+
+def test_a_dry_run_shows_no_key(servers: Any, postgres: PostgresDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRISMICX_TENANT_PROOF_KEYS", KEY)
+    for arguments in (("db", "init"), ("db", "rotate-key")):
+        printed = servers(*arguments, "--dry-run")
+        assert printed.exit_code == 0
+        assert "secret and not shown" in printed.stdout
+        assert KEY not in printed.output
+    monkeypatch.delenv("PRISMICX_TENANT_PROOF_KEYS")
+
+    assert (
+        "DROP TABLE IF EXISTS prismicx.tenant_keys"
+        in servers("db", "init", "--dry-run", "--without-tenant-proof").stdout
+    )
+    assert tables_of(postgres) == set()
+
+
+def test_keys_that_do_not_fit_are_named_and_not_shown(servers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRISMICX_TENANT_PROOF_KEYS", "pa55word")
+    refused = servers("db", "init")
+
+    assert refused.exit_code == 2
+    assert "shorter than 32 characters" in refused.stderr
+    assert "pa55word" not in refused.output
+
+
+def test_there_is_nothing_to_rotate_without_keys(servers: Any) -> None:
+    assert servers.data("db", "rotate-key", exit_code=2)["error"]["code"] == "settings"

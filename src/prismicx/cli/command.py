@@ -85,7 +85,10 @@ def command(function: Callable[Concatenate[Call, P], Awaitable[Answer]]) -> Call
         as_json, mappings = bool(shared.pop("as_json")), _text(shared.pop("mappings"))
         call = Call({name: _text(value) for name, value in shared.items()}, mappings, as_json)
         with failing_clearly(as_json=as_json):
-            print_answer(finish(function(call, *args, **kwargs)), as_json=as_json)
+            answer = finish(function(call, *args, **kwargs))
+            print_answer(answer, as_json=as_json)
+        if answer.exit_code:
+            raise typer.Exit(answer.exit_code)
 
     own = list(inspect.signature(function).parameters.values())[1:]
     parameters = [*own, *_SHARED.values()]

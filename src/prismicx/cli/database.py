@@ -1,7 +1,7 @@
 """`prismicx db …`: what the databases need before they can keep tenants."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 from pydantic import JsonValue
@@ -12,6 +12,8 @@ from prismicx.cli.output import Answer, table
 if TYPE_CHECKING:
     from prismicx.container import Preparation
 
+DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Print the SQL instead, and touch nothing.")]
+
 app: Final = typer.Typer(help="Prepare the databases.", no_args_is_help=True)
 
 
@@ -20,17 +22,43 @@ app: Final = typer.Typer(help="Prepare the databases.", no_args_is_help=True)
 async def init(
     call: Call,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the SQL instead, and touch nothing.")] = False,
+    dry_run: DryRun = False,
+    without_tenant_proof: Annotated[
+        bool,
+        typer.Option(
+            "--without-tenant-proof",
+            help="Let PostgreSQL believe tenants' names without proof again; its keys are deleted.",
+        ),
+    ] = False,
 ) -> Answer:
     """Make what prismicx and the service need in every database; safe to run again.
 
     On PostgreSQL, with the login of --postgres-admin-dsn: the framework's schema and function, the role of the
     application's login and its rights, and the registry's and the shared tables with their policies. On MongoDB: the
     registry's and the shared collections with their validators and indexes.
+
+    With PRISMICX_TENANT_PROOF_KEYS every policy comes to rest on the proof of tenant, in tenants' own schemas too.
     """
     from prismicx.container import preparations  # noqa: PLC0415  # loads the drivers
 
-    planned = preparations(call.container())
+    planned = preparations(call.container(), without_tenant_proof=without_tenant_proof)
+    return await _carried_out(call, planned, dry_run=dry_run)
+
+
+@app.command("rotate-key")
+@command
+async def rotate_key(call: Call, *, dry_run: DryRun = False) -> Answer:
+    """Make PostgreSQL accept the keys of PRISMICX_TENANT_PROOF_KEYS, and no others; safe to run again.
+
+    To change the key: run it with the old key and the new one, give the services the new one and the old one, and run
+    it again with the new one alone.
+    """
+    from prismicx.container import key_rotation  # noqa: PLC0415  # loads the drivers
+
+    return await _carried_out(call, [key_rotation(call.container())], dry_run=dry_run)
+
+
+async def _carried_out(call: Call, planned: "Sequence[Preparation]", *, dry_run: bool) -> Answer:
     if not dry_run:
         for preparation in planned:
             with call.progress(f"preparing {preparation.address}"):

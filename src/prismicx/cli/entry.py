@@ -7,11 +7,12 @@ from typing import Annotated, Final
 import typer
 
 from prismicx import __version__
-from prismicx.cli import database, demo, plugin, tenant
+from prismicx.cli import audit, database, demo, plugin, tenant
 
 _EPILOG: Final = (
     "Exit codes: 0 done; 1 refused or failed, the reason is on standard error; 2 wrong usage or settings; "
-    "3 a database is unavailable, nothing was done; 4 the connection broke during commit: look whether it was done. "
+    "3 a database is unavailable, nothing was done; 4 the connection broke during commit: look whether it was done; "
+    "5 the audit found holes. "
     'With --json, standard output is one JSON object: the result, or {"error": {"code", "message"}}.'
 )
 
@@ -27,6 +28,7 @@ app.add_typer(database.app, name="db")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(plugin.app, name="plugin")
 app.command("demo")(demo.demo)
+app.command("audit")(audit.audit)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001  # typer's signature of a callback

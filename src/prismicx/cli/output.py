@@ -38,6 +38,8 @@ class ExitCode(IntEnum):
     """A database cannot be reached; nothing was done."""
     UNKNOWN = 4
     """The connection broke during commit: it was done, or it was not."""
+    HOLES = 5
+    """The audit has found holes that are as bad as the caller said, or worse."""
 
 
 _EXIT_CODES: Final[Mapping[type[PrismicxError], ExitCode]] = {
@@ -53,11 +55,12 @@ _EXIT_CODES: Final[Mapping[type[PrismicxError], ExitCode]] = {
 class Answer:
     """The outcome of a command: `data` for `--json`, whose shape is part of the interface, and `view` for people.
 
-    A view that is a text is printed as it is, however wide the terminal.
+    A view that is a text is printed as it is, however wide the terminal. The process ends with `exit_code`.
     """
 
     data: Mapping[str, JsonValue]
     view: RenderableType
+    exit_code: ExitCode = ExitCode.DONE
 
 
 def print_answer(answer: Answer, *, as_json: bool) -> None:

@@ -1,0 +1,66 @@
+"""Users: those of a tenant that reach further, and what the application's own may do beyond its work."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from pymongo.errors import OperationFailure
+
+from prismicx.adapters.beanie.audit.inventory import statement
+from prismicx.adapters.beanie.client import MongoDBClient
+from prismicx.domain.findings import Finding
+from prismicx.domain.holes import Hole
+from prismicx.domain.identifiers import TenantId
+
+_ADMINISTERING: Final = frozenset(
+    ("root", "__system", "dbOwner", "userAdmin", "userAdminAnyDatabase", "clusterAdmin", "backup", "restore")
+)
+_UNAUTHORIZED: Final = 13
+
+Role = Mapping[str, str]
+
+
+async def user_findings(
+    client: MongoDBClient, owners: Mapping[str, TenantId | None], *, application: str | None
+) -> AsyncIterator[Finding]:
+    """Yield what users may do that they should not, and what could not be found out.
+
+    Args:
+        owners: the audited databases, and whose they are.
+        application: the user that the service logs in as, besides the one of this connection.
+    """
+    status = (await client.client.admin.command("connectionStatus"))["authInfo"]
+    names = {application, *(user["user"] for user in status["authenticatedUsers"])}
+    if not status["authenticatedUsers"]:
+        yield Finding(Hole.NO_ACCESS_CONTROL, client.address, ())
+    for user in status["authenticatedUsers"]:
+        roles = [role for role in status["authenticatedUserRoles"] if role["role"] in _ADMINISTERING]
+        if roles:
+            yield _finding(Hole.USER_ADMINISTERS, user, roles)
+    try:
+        for database in ("admin", *owners):
+            found = await client.client[database].command("usersInfo", 1)
+            for user in found["users"]:
+                if user["user"] not in names:
+                    for finding in _of_tenant(user, owners):
+                        yield finding
+    except OperationFailure as error:
+        if error.code != _UNAUTHORIZED:
+            raise
+        yield Finding(Hole.USERS_UNSEEN, client.address, ())
+
+
+def _of_tenant(user: Mapping[str, Any], owners: Mapping[str, TenantId | None]) -> Iterator[Finding]:
+    """Yield a finding if the user is one tenant's, as its database or its first role there says, and reaches on."""
+    roles: Sequence[Role] = user["roles"]
+    own = [owners[database] for database in (user["db"], *(role["db"] for role in roles)) if owners.get(database)]
+    beyond = [role for role in roles if not own or owners.get(role["db"]) != own[0]]
+    if own and beyond:
+        yield _finding(Hole.USER_OF_TENANTS, user, beyond)
+
+
+def _finding(hole: Hole, user: Mapping[str, Any], roles: Sequence[Role]) -> Finding:
+    fix = statement(user["db"], {"revokeRolesFromUser": user["user"], "roles": [dict(role) for role in roles]})
+    detail = ", ".join(f"{role['role']} on {role['db']}" for role in roles)
+    return Finding(hole, f"{user['db']}.{user['user']}", (fix,), detail)
