@@ -45,3 +45,12 @@ def demo(session: nox.Session) -> None:
     """The reference service's story; arguments after `--` go to `prismicx demo`."""
     session.install("-e", ".[embedded]")
     session.run("prismicx", "demo", *session.posargs)
+
+
+@nox.session(python="3.11")
+def soak(session: nox.Session) -> None:
+    """The proof of isolation over 20,000 new histories per backend (`PRISMICX_SOAK_EXAMPLES` says how many): hours."""
+    session.install("-e", ".[test]")
+    examples = session.env.get("PRISMICX_SOAK_EXAMPLES") or "20000"
+    environment = {"PRISMICX_SOAK_EXAMPLES": examples}
+    session.run("python", "-m", "pytest", "tests/isolation/test_machine.py", *session.posargs, env=environment)
