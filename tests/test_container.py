@@ -15,6 +15,7 @@ from prismicx.domain.errors import (
     BackendNotStartedError,
     DuplicateEntityError,
     SettingsError,
+    SystemScopeUnavailableError,
     TenantNotActiveError,
     TransactionsUnavailableError,
     UnsupportedOperationError,
@@ -163,7 +164,7 @@ async def test_postgresql_alone_is_enough(postgres: PostgresDatabase) -> None:
 
         assert container.backends() == (container.postgres(),)
         assert container.registry() is container.postgres()
-        assert {step.name.split("-")[0] for step in container.provisioning_steps()} == {"postgresql"}
+        assert {step.name.split(".")[0] for step in container.provisioning_steps()} == {"postgresql"}
         with pytest.raises(SettingsError, match="has no MongoDB"):
             container.mongo()
 
@@ -329,3 +330,44 @@ async def test_one_backend_can_be_put_in_the_place_of_another(mongo: MongoDataba
     async with running(container):
         assert container.backends() == (container.mongo(),)
         assert container.postgres() is container.mongo()
+
+
+async def test_work_over_all_tenants_has_the_logins_of_the_settings(
+    postgres: PostgresDatabase, mongo: MongoDatabase
+) -> None:
+    logins = {"postgres_system_dsn": postgres.system_dsn, "mongo_system_uri": mongo.uri}
+    container = container_for(settings_for(postgres=postgres, mongo=mongo, **logins))
+    await prepare(container)
+    async with running(container):
+        await create(container, ACME, GLOBEX)
+        for backend in container.backends():
+            for tenant in (ACME, GLOBEX):
+                async with backend.unit_of_work(tenant) as unit:
+                    unit.repository(Tasks).add(Task(title="the same"))
+                    await unit.commit()
+
+            async with backend.system_unit_of_work(reason="a test", actor="ada") as system:
+                assert {task.tenant for task in await system.repository(Tasks).open()} == {ACME, GLOBEX}
+
+
+async def test_without_them_there_is_no_work_over_all_tenants(postgres: PostgresDatabase, mongo: MongoDatabase) -> None:
+    container = container_for(settings_for(postgres=postgres, mongo=mongo))
+
+    for backend in container.backends():
+        with pytest.raises(SystemScopeUnavailableError):
+            backend.system_unit_of_work(reason="a test", actor="ada")
+
+
+def test_the_logins_for_work_over_all_tenants_are_in_no_representation() -> None:
+    settings = Settings.load(
+        {
+            "postgres_dsn": "postgresql://app@db.test/shop",
+            "postgres_system_dsn": "postgresql://system:pa55word@db.test/shop",
+            "mongo_uri": "mongodb://app@mongo.test/",
+            "mongo_system_uri": "mongodb://system:pa55word@mongo.test/",
+        }
+    )
+    container = container_for(settings)
+
+    shown = repr(settings) + repr(container.postgres_system_client()) + repr(container.mongo_system_client())
+    assert "pa55word" not in shown

@@ -8,6 +8,7 @@ from prismicx.domain.entity import (
     Entity,
 )
 from prismicx.domain.errors import (
+    AmbiguousIdentityError,
     BackendNotStartedError,
     ChecksumMismatchError,
     CommitOutcomeUnknownError,
@@ -27,6 +28,7 @@ from prismicx.domain.errors import (
     InvalidNameError,
     InvalidPluginTypeError,
     InvalidSpecificationError,
+    InvalidSystemAccessError,
     InvalidTenantIdError,
     MappingError,
     MissingExtraError,
@@ -40,9 +42,12 @@ from prismicx.domain.errors import (
     ReadOnlyUnitOfWorkError,
     SettingsError,
     StatementTimeoutError,
+    SystemScopeInsideTenantError,
+    SystemScopeUnavailableError,
     TenantContextMissingError,
     TenantNotActiveError,
     TenantNotFoundError,
+    TenantProofMismatchError,
     TransactionConflictError,
     TransactionControlError,
     TransactionsUnavailableError,
@@ -101,6 +106,7 @@ from prismicx.domain.ports import (
 )
 from prismicx.domain.registry import (
     PluginRepository,
+    SystemAccessRepository,
     TenantPluginRepository,
     TenantRepository,
 )
@@ -113,6 +119,12 @@ from prismicx.domain.specification import (
     attribute,
     desc,
 )
+from prismicx.domain.system import (
+    SystemAccess,
+)
+from prismicx.domain.system_unit import (
+    SystemUnitOfWork,
+)
 from prismicx.domain.tenancy import (
     DatabaseConfig,
     Tenant,
@@ -123,6 +135,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AggregateRoot",
+    "AmbiguousIdentityError",
     "Attribute",
     "Backend",
     "BackendNotStartedError",
@@ -151,6 +164,7 @@ __all__ = [
     "InvalidNameError",
     "InvalidPluginTypeError",
     "InvalidSpecificationError",
+    "InvalidSystemAccessError",
     "InvalidTenantIdError",
     "MappingError",
     "MissingExtraError",
@@ -183,6 +197,11 @@ __all__ = [
     "StatementTimeoutError",
     "Step",
     "StepStatus",
+    "SystemAccess",
+    "SystemAccessRepository",
+    "SystemScopeInsideTenantError",
+    "SystemScopeUnavailableError",
+    "SystemUnitOfWork",
     "Tenant",
     "TenantAdmission",
     "TenantContextMissingError",
@@ -193,6 +212,7 @@ __all__ = [
     "TenantPlugin",
     "TenantPluginRepository",
     "TenantPluginStatus",
+    "TenantProofMismatchError",
     "TenantRepository",
     "TenantSchema",
     "TenantStatus",

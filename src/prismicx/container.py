@@ -25,7 +25,7 @@ from pydantic import SecretStr
 from prismicx.adapters.beanie import BeanieBackend, BeaniePluginSchemas, MongoDBClient
 from prismicx.adapters.beanie.tenancy import collection_name
 from prismicx.adapters.memory import MemoryBackend, MemoryPluginSchemas
-from prismicx.adapters.sqlalchemy import DatabaseClient, SqlAlchemyBackend
+from prismicx.adapters.sqlalchemy import DatabaseClient, SqlAlchemyBackend, TenantProof
 from prismicx.application.directory import TenantDirectory
 from prismicx.application.plugins import PluginInstallation
 from prismicx.application.provisioning import TenantProvisioning
@@ -52,6 +52,11 @@ def _postgres_admin_client(settings: Settings) -> DatabaseClient:
     return _client_of(settings, settings.postgres_admin_dsn, pooler="none")
 
 
+def _system_client(settings: Settings) -> DatabaseClient | None:
+    dsn = settings.postgres_system_dsn
+    return None if dsn is None else _client_of(settings, dsn, pooler=settings.pooler)
+
+
 def _client_of(settings: Settings, dsn: SecretStr | None, *, pooler: Pooler) -> DatabaseClient:
     if dsn is None:
         raise SettingsError([f"this service has no PostgreSQL: {PREFIX}POSTGRES_DSN is not set"])
@@ -63,10 +68,19 @@ def _client_of(settings: Settings, dsn: SecretStr | None, *, pooler: Pooler) -> 
     )
 
 
+def _tenant_proof(settings: Settings) -> TenantProof | None:
+    return None if settings.tenant_proof_keys is None else TenantProof.parse(settings.tenant_proof_keys)
+
+
 def _mongo_client(settings: Settings) -> MongoDBClient:
     if settings.mongo_uri is None:
         raise SettingsError([f"this service has no MongoDB: {PREFIX}MONGO_URI is not set"])
     return MongoDBClient(settings.mongo_uri.get_secret_value(), settings.mongo_database)
+
+
+def _mongo_system_client(settings: Settings) -> MongoDBClient | None:
+    uri = settings.mongo_system_uri
+    return None if uri is None else MongoDBClient(uri.get_secret_value(), settings.mongo_database)
 
 
 def _directory(container: Container, settings: Settings) -> TenantDirectory:
@@ -153,21 +167,27 @@ class Container(containers.DeclarativeContainer):
 
     postgres_client: providers.Provider[DatabaseClient] = providers.Singleton(_postgres_client, settings)
     postgres_admin_client: providers.Provider[DatabaseClient] = providers.Singleton(_postgres_admin_client, settings)
+    tenant_proof: providers.Provider[TenantProof | None] = providers.Singleton(_tenant_proof, settings)
+    postgres_system_client: providers.Provider[DatabaseClient | None] = providers.Singleton(_system_client, settings)
     postgres: providers.Provider[Backend] = providers.Singleton(
         SqlAlchemyBackend,
         postgres_client,
         postgres_mappings,
         admin=postgres_admin_client,
+        system=postgres_system_client,
+        tenant_proof=tenant_proof,
         tables=postgres_tables,
         repositories=postgres_repositories,
         admission=directory,
         on_commit=on_commit,
     )
     mongo_client: providers.Provider[MongoDBClient] = providers.Singleton(_mongo_client, settings)
+    mongo_system_client: providers.Provider[MongoDBClient | None] = providers.Singleton(_mongo_system_client, settings)
     mongo: providers.Provider[Backend] = providers.Singleton(
         BeanieBackend,
         mongo_client,
         mongo_mappings,
+        system=mongo_system_client,
         documents=mongo_documents,
         repositories=mongo_repositories,
         admission=directory,
@@ -240,18 +260,31 @@ class Preparation:
     carry_out: Callable[[], Awaitable[None]]
 
 
-def preparations(container: Container) -> tuple[Preparation, ...]:
-    """Return what the container's databases need. Nothing is connected before `carry_out`, which is safe to repeat."""
+def preparations(container: Container, *, without_tenant_proof: bool = False) -> tuple[Preparation, ...]:
+    """Return what the container's databases need, on PostgreSQL also to do `without_tenant_proof` again.
+
+    Nothing is connected before `carry_out`, which is safe to repeat.
+    """
     prepared: list[Preparation] = []
     for backend in container.backends():
         match backend:
             case SqlAlchemyBackend():
                 address, statements = container.postgres_admin_client().address, tuple(backend.setup_sql)
-                prepared.append(Preparation("postgres", address, statements, (), backend.initialise_database))
+                statements += tuple(backend.proof_removal_sql) if without_tenant_proof else ()
+                carry_out = partial(backend.initialise_database, without_tenant_proof=without_tenant_proof)
+                prepared.append(Preparation("postgres", address, statements, (), carry_out))
             case BeanieBackend():
                 address, mappings = container.mongo_client().address, (*REGISTRY_MAPPINGS, *container.mongo_mappings())
                 prepared.append(Preparation("mongo", address, (), _collections(mappings), partial(_prepare, backend)))
     return tuple(prepared)
+
+
+def key_rotation(container: Container) -> Preparation:
+    """Return what makes PostgreSQL accept the settings' keys of the tenant proof alone, or raise `SettingsError`."""
+    backend = container.postgres()
+    assert isinstance(backend, SqlAlchemyBackend), "nobody has put another backend in its place"
+    statements = tuple(backend.key_rotation_sql)
+    return Preparation("postgres", backend.address, statements, (), backend.rotate_tenant_proof_keys)
 
 
 async def _prepare(backend: BeanieBackend) -> None:

@@ -42,10 +42,16 @@ class Settings(BaseSettings):
             PostgreSQL.
         postgres_admin_dsn: the same database with the login that owns what is in it, for `db init`, provisioning and
             migrations, past any pooler; without it `postgres_dsn` is used.
+        tenant_proof_keys: with them PostgreSQL believes no tenant's name without a proof; the current key, and while
+            keys change a comma and the one before it. Each is 32 printable ASCII characters or more, made at random.
+        postgres_system_dsn: the same database with the login for work over all tenants; without it a service has no
+            system units of work on PostgreSQL.
         min_pool_size: PostgreSQL connections that are made at start, 1 or more.
         max_pool_size: PostgreSQL connections at most, 1 or more.
         pooler: what stands between the service and PostgreSQL: nothing, or a pooler in transaction mode.
         mongo_uri: `mongodb://user:password@host:port/`, a replica set; `None` without MongoDB.
+        mongo_system_uri: the same deployment with the login for work over all tenants; without it a service has no
+            system units of work on MongoDB.
         mongo_database: the database of shared collections and of the registry.
         registry: the database that keeps tenants and plugins, for the whole platform; PostgreSQL unless there is none.
             `memory` forgets it when the process ends.
@@ -57,10 +63,13 @@ class Settings(BaseSettings):
 
     postgres_dsn: SecretStr | None = None
     postgres_admin_dsn: SecretStr | None = None
+    tenant_proof_keys: SecretStr | None = None
+    postgres_system_dsn: SecretStr | None = None
     min_pool_size: int = Field(default=1, ge=1, le=1000)
     max_pool_size: int = Field(default=10, ge=1, le=1000)
     pooler: Pooler = "none"
     mongo_uri: SecretStr | None = None
+    mongo_system_uri: SecretStr | None = None
     mongo_database: str = "prismicx"
     registry: RegistryName = Field(default_factory=_where_configured)
     tenant_max_age: float = Field(default=DEFAULT_MAX_AGE, ge=0, le=3600, allow_inf_nan=False)
@@ -78,14 +87,14 @@ class Settings(BaseSettings):
             found = [details for details in error.errors() if details["type"] != "default_factory_not_called"]
             raise SettingsError([_problem(details["loc"], details["msg"]) for details in found]) from None
 
-    @field_validator("postgres_dsn", "postgres_admin_dsn")
+    @field_validator("postgres_dsn", "postgres_admin_dsn", "postgres_system_dsn")
     @classmethod
     def _is_a_postgres_address(cls, dsn: SecretStr | None) -> SecretStr | None:
         if dsn is not None:
             _require_scheme(dsn, _POSTGRES_SCHEMES, "postgresql://user:password@host:5432/database")
         return dsn
 
-    @field_validator("mongo_uri")
+    @field_validator("mongo_uri", "mongo_system_uri")
     @classmethod
     def _is_a_mongo_address(cls, uri: SecretStr | None) -> SecretStr | None:
         if uri is not None:
@@ -105,6 +114,12 @@ class Settings(BaseSettings):
             raise ValueError(f"the registry cannot be in MongoDB without {PREFIX}MONGO_URI")
         if self.postgres_admin_dsn is not None and self.postgres_dsn is None:
             raise ValueError(f"{PREFIX}POSTGRES_ADMIN_DSN is of no use without {PREFIX}POSTGRES_DSN")
+        if self.tenant_proof_keys is not None and self.postgres_dsn is None:
+            raise ValueError(f"{PREFIX}TENANT_PROOF_KEYS is of no use without {PREFIX}POSTGRES_DSN")
+        if self.postgres_system_dsn is not None and self.postgres_dsn is None:
+            raise ValueError(f"{PREFIX}POSTGRES_SYSTEM_DSN is of no use without {PREFIX}POSTGRES_DSN")
+        if self.mongo_system_uri is not None and self.mongo_uri is None:
+            raise ValueError(f"{PREFIX}MONGO_SYSTEM_URI is of no use without {PREFIX}MONGO_URI")
         if self.min_pool_size > self.max_pool_size:
             raise ValueError(f"{PREFIX}MIN_POOL_SIZE is larger than {PREFIX}MAX_POOL_SIZE")
         return self

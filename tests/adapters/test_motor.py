@@ -159,6 +159,7 @@ async def test_another_tenants_data_is_out_of_reach(
             mine[name]
     assert await mine.db.tasks.find({}).to_list() == []
     assert [row async for row in mine.db.tasks.aggregate([{"$match": {"title": "theirs"}}])] == []
+    assert [row async for row in mine.db.others.aggregate([{"$unionWith": "tasks"}])] == []
 
 
 async def test_there_is_no_way_back_to_the_client(mongo_client: MotorClient) -> None:

@@ -46,7 +46,7 @@ def test_what_was_written_is_not_written_again() -> None:
     tracker.remove(removed)
     changed.name = "new"
 
-    tracker.written(tracker.changes(), ACME)
+    tracker.written(tracker.changes())
 
     assert not tracker.changes()
     assert (added.version, changed.version, removed.version) == (FIRST_VERSION, 4, 3)
@@ -70,7 +70,7 @@ def test_another_object_of_a_removed_identity_waits_for_the_flush() -> None:
 
     with pytest.raises(DuplicateEntityError):
         tracker.add((successor,))
-    tracker.written(tracker.changes(), ACME)
+    tracker.written(tracker.changes())
     tracker.add((successor,))
 
     assert tracker.find(Widget, widget.id) is successor
@@ -107,8 +107,8 @@ def test_a_memento_brings_back_attributes_versions_states_and_events() -> None:
     kept.announce("after", mailbox)
     tracker.remove(removed)
     tracker.add((later := Widget(),))
-    tracker.written(tracker.changes(), ACME)
-    tracker.restore(memento, ACME)
+    tracker.written(tracker.changes())
+    tracker.restore(memento)
 
     assert (kept.labels, kept.name, kept.version) == ({"a": "1"}, "changed before", 3)
     assert tracker.find(Widget, removed.id) is removed

@@ -44,7 +44,8 @@ def postgres_backend(
     """Return a backend on this database, not yet started."""
     client = DatabaseClient.from_dsn(database.dsn, min_pool_size=1, max_pool_size=4)
     admin = DatabaseClient.from_dsn(database.admin_dsn, min_pool_size=1, max_pool_size=4)
-    return kind(client, EXAMPLE_MAPPINGS, admin=admin, **DOORS)
+    system = DatabaseClient.from_dsn(database.system_dsn, min_pool_size=1, max_pool_size=4)
+    return kind(client, EXAMPLE_MAPPINGS, admin=admin, system=system, **DOORS)
 
 
 async def initialised_by_contracts(database: PostgresDatabase) -> None:
@@ -57,7 +58,8 @@ async def opened_mongo(server: MongoServer, name: str) -> AsyncIterator[BeanieBa
     """Yield a running backend on a fresh database of this server; every database that it makes is dropped."""
     async with AsyncMongoClient[dict[str, Any]](server.uri) as driver:
         before = set(await driver.list_database_names())
-        backend = BeanieBackend(MongoDBClient(server.uri, name), EXAMPLE_MAPPINGS, **DOORS)
+        client, system = MongoDBClient(server.uri, name), MongoDBClient(server.uri, name)
+        backend = BeanieBackend(client, EXAMPLE_MAPPINGS, system=system, **DOORS)
         async with backend:
             await backend.initialise_database()
             yield backend

@@ -84,7 +84,7 @@ async def test_a_savepoint_that_keeps_its_writes(backend: MemoryBackend, monkeyp
 
 
 async def test_a_savepoint_that_forgets_what_the_aggregates_were(backend: MemoryBackend, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(Tracker, "restore", lambda self, memento, tenant: None)
+    monkeypatch.setattr(Tracker, "restore", lambda self, memento: None)
 
     await assert_contract_catches(Contract.test_a_savepoint_that_raises_takes_its_own_writes_back, backend)
 

@@ -14,7 +14,7 @@ from prismicx.adapters.beanie.mapping import Documents
 from prismicx.adapters.beanie.specification import matching
 from prismicx.adapters.fields import stored_specification
 from prismicx.adapters.memory import MemoryUnitOfWork
-from prismicx.adapters.sqlalchemy import SqlAlchemyBackend, SqlAlchemyUnitOfWork, raw_sql, statements, unit_of_work
+from prismicx.adapters.sqlalchemy import SqlAlchemyBackend, SqlAlchemyUnitOfWork, raw_sql, statements
 from prismicx.domain.errors import ConcurrencyError
 from prismicx.domain.identifiers import TenantId
 from prismicx.testing.contracts import (
@@ -128,7 +128,7 @@ async def test_neither_predicate_nor_policy(postgres: SqlAlchemyBackend) -> None
 
 
 async def test_a_version_check_that_is_missing_on_postgres(postgres: SqlAlchemyBackend, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(unit_of_work, "_require_all", lambda placed, writes, matched: None)
+    monkeypatch.setattr(SqlAlchemyUnitOfWork, "_require_all", lambda self, placed, writes, matched: None)
 
     await assert_contract_catches(UnitOfWorkContract.test_a_stale_change_is_refused, postgres)
     await assert_contract_catches(UnitOfWorkContract.test_a_stale_removal_is_refused, postgres)
@@ -193,8 +193,7 @@ def _with_any_tenant(document: Any) -> Any:
 
 
 async def test_a_version_check_that_is_missing_on_mongo(mongo: BeanieBackend, monkeypatch: Patch) -> None:
-    one = Documents.one
-    monkeypatch.setattr(Documents, "one", lambda self, identity, **conditions: one(self, identity))
+    monkeypatch.setattr(Documents, "expected", lambda self, entity, version: self.one(entity.id))
 
     await assert_contract_catches(UnitOfWorkContract.test_a_stale_change_is_refused, mongo)
     await assert_contract_catches(UnitOfWorkContract.test_a_stale_removal_is_refused, mongo)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,24 +25,30 @@ def directory() -> Iterator[Path]:
         yield Path(made) / "kept"
 
 
-async def left_behind(postgres: PostgresServer, mongo: MongoServer) -> set[str]:
+@pytest.fixture
+def chance(monkeypatch: pytest.MonkeyPatch) -> str:
+    """What is in every name that the story gives here, and in no other test's on the same servers."""
+    drawn = secrets.token_hex(4)
+    monkeypatch.setattr("prismicx.demo.servers.secrets.token_hex", lambda _: drawn)
+    return drawn
+
+
+async def left_behind(postgres: PostgresServer, mongo: MongoServer, chance: str) -> set[str]:
     connection = await asyncpg.connect(postgres.superuser_dsn)
     try:
-        rows = await connection.fetch(
-            "SELECT rolname FROM pg_roles WHERE rolname LIKE '%demo%' OR rolname LIKE 'tenant\\_%-%' "
-            "UNION SELECT datname FROM pg_database WHERE datname LIKE '%demo%'"
-        )
+        rows = await connection.fetch("SELECT rolname FROM pg_roles UNION SELECT datname FROM pg_database")
     finally:
         await connection.close()
     async with AsyncMongoClient[dict[str, object]](mongo.uri) as client:
-        names = [name for name in await client.list_database_names() if "demo" in name or "-" in name]
-    return {row[0] for row in rows} | set(names)
+        names = {row[0] for row in rows} | set(await client.list_database_names())
+    return {name for name in names if chance in name}
 
 
 async def test_it_is_told_on_ones_own_servers_and_leaves_nothing_there(
     prismicx_postgres_server: PostgresServer,
     prismicx_mongo_server: MongoServer,
     prismicx_mongo_database: MongoDatabases,
+    chance: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     told = await run(
@@ -51,7 +58,7 @@ async def test_it_is_told_on_ones_own_servers_and_leaves_nothing_there(
     assert capsys.readouterr().out == ""
     assert json.loads(json.dumps(told)) == told
     assert len(told["steps"]) == 12  # type: ignore[arg-type]  # a list
-    assert await left_behind(prismicx_postgres_server, prismicx_mongo_server) == set()
+    assert await left_behind(prismicx_postgres_server, prismicx_mongo_server, chance) == set()
 
 
 async def test_its_data_can_be_kept(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,6 +74,7 @@ async def test_it_ends_with_an_error_when_a_wall_is_missing(
     prismicx_postgres_server: PostgresServer,
     prismicx_mongo_server: MongoServer,
     prismicx_mongo_database: MongoDatabases,
+    chance: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def without_a_wall(self: RawCustomers, statement: str) -> list[object]:
@@ -79,4 +87,4 @@ async def test_it_ends_with_an_error_when_a_wall_is_missing(
             postgres_dsn=prismicx_postgres_server.superuser_dsn, mongo_uri=prismicx_mongo_server.uri, as_json=True
         )
 
-    assert await left_behind(prismicx_postgres_server, prismicx_mongo_server) == set()
+    assert await left_behind(prismicx_postgres_server, prismicx_mongo_server, chance) == set()

@@ -18,6 +18,7 @@ from prismicx.domain.entity import Entity, stamp
 from prismicx.domain.errors import InvalidSpecificationError, MappingError, UnstorableValueError
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.specification import (
+    TENANT,
     Comparison,
     Conjunction,
     Disjunction,
@@ -140,7 +141,7 @@ def stored_specification(entity: type[Entity], specification: Specification) -> 
 
 @once_per_kind
 def _plain_by_name(entity: type[Entity]) -> Mapping[str, Callable[[Any], Any]]:
-    return {field.name: field.plain for field in fields_of(entity)}
+    return {field.name: field.plain for field in (*fields_of(entity), TENANT_FIELD)}
 
 
 def _field(entity: type[Entity], name: str) -> Field:
@@ -184,6 +185,10 @@ def _bare(value: Any) -> Any:
 
 
 _BARE: Final = frozenset((str, int, float, bool, bytes, Decimal, datetime, date, UUID, type(None)))
+
+
+TENANT_FIELD: Final = Field(TENANT, Kind.TEXT, nullable=False, plain=_bare)
+"""The tenant, where orders and criteria span several of them; no entity has it among its attributes."""
 
 
 def _plain_scalar(subject: _Subject, adapter: TypeAdapter[Any]) -> Callable[[Any], Any]:

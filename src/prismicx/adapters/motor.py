@@ -189,14 +189,16 @@ class TenantMotorDatabase:
 
     def __getitem__(self, name: str) -> TenantMotorCollection:
         """Return the tenant's documents of a collection."""
-        is_mapped = name in self._mapped
-        guard = TenantGuard(self._tenant, shared=self._shared and is_mapped, versioned=is_mapped)
-        return TenantMotorCollection(self._raw[name], guard, _MotorAccess())
+        return TenantMotorCollection(self._raw[name], self._guard(name), _MotorAccess(), reach=self._guard)
 
     def __getattr__(self, name: str) -> TenantMotorCollection:
         if name.startswith("_") or hasattr(type(self._raw), name):
             raise refuse(name)
         return self[name]
+
+    def _guard(self, name: str) -> TenantGuard:
+        is_mapped = name in self._mapped
+        return TenantGuard(self._tenant, shared=self._shared and is_mapped, versioned=is_mapped)
 
 
 class TenantMotorSession:

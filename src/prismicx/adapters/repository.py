@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Iterable, Sequence
 from contextlib import aclosing
 from functools import lru_cache
 from types import new_class
@@ -58,8 +58,8 @@ class TrackedRepository(Repository[RootT]):
         """Tell whether a row meets the specification."""
 
     @abstractmethod
-    def _identity(self, row: Any) -> UUID:
-        """Return the identity of the row."""
+    def _identity(self, row: Any) -> Hashable:
+        """Return what the identity map knows the row's aggregate by, among those of its kind: its id."""
 
     @abstractmethod
     def _entity(self, row: Any) -> RootT:
@@ -76,6 +76,7 @@ class TrackedRepository(Repository[RootT]):
         self._require_kind(given)
         self._unit.claim(given)
         self._unit.tracker.add(given)
+        self._unit.mark(given)
 
     async def get(self, identity: UUID) -> RootT:
         found = await self.find(identity)
@@ -84,9 +85,7 @@ class TrackedRepository(Repository[RootT]):
         return found
 
     async def find(self, identity: UUID) -> RootT | None:
-        self._unit.require_open()
-        if not isinstance(identity, UUID):
-            raise InvalidSpecificationError(f"an identity is a UUID, not {type(identity).__name__}")
+        self._require_identity(identity)
         known = self._unit.tracker.find(self._kind, identity)
         if known is not None:
             return cast("RootT", known)  # the identity map is keyed by kind
@@ -108,7 +107,7 @@ class TrackedRepository(Repository[RootT]):
         limit: int | None = None,
         track: bool = True,
     ) -> list[RootT]:
-        specification, order = self._checked(criteria), checked_order(self._kind, order_by)
+        specification, order = self._checked(criteria), self._total(order_by)
         if limit is not None:
             _require_positive("limit", limit)
         await self._unit.flush()
@@ -125,7 +124,7 @@ class TrackedRepository(Repository[RootT]):
         after: Cursor | None = None,
     ) -> Page[RootT]:
         _require_positive("size", size)
-        specification, order = self._checked(criteria), checked_order(self._kind, order_by)
+        specification, order = self._checked(criteria), self._total(order_by)
         query = PageQuery(str(self._unit.tenant or ""), self._kind, specification, order)
         following = specification if after is None else specification & query.following(after)
         found = await self.list(following, order_by=order, limit=size + 1)
@@ -135,7 +134,7 @@ class TrackedRepository(Repository[RootT]):
     async def stream(
         self, criteria: Criteria | None = None, /, *, order_by: Order | Sequence[Order] = ()
     ) -> AsyncIterator[RootT]:
-        specification, order = self._checked(criteria), checked_order(self._kind, order_by)
+        specification, order = self._checked(criteria), self._total(order_by)
         await self._unit.flush()
         async with aclosing(self._batches(specification, order)) as batches:
             while (rows := await self._unit.attempt(_next_of(batches))) is not None:
@@ -166,6 +165,15 @@ class TrackedRepository(Repository[RootT]):
             if not issubclass(self._kind, entity):
                 raise InvalidSpecificationError(f"{entity.__name__} is not what {type(self).__name__} holds")
         return specification
+
+    def _total(self, order_by: Order | Sequence[Order]) -> tuple[Order, ...]:
+        """Return an order in which no two aggregates within reach are equal."""
+        return checked_order(self._kind, order_by)
+
+    def _require_identity(self, identity: UUID) -> None:
+        self._unit.require_open()
+        if not isinstance(identity, UUID):
+            raise InvalidSpecificationError(f"an identity is a UUID, not {type(identity).__name__}")
 
     def _require_kind(self, aggregates: Sequence[AggregateRoot]) -> None:
         for aggregate in aggregates:
@@ -201,6 +209,8 @@ def entity_of(port: type) -> type[AggregateRoot]:
     Raises:
         NotMappedError: it is not a subclass of `Repository[…]`.
     """
+    if not isinstance(port, type):
+        raise NotMappedError(f"{port!r:.80}", "it is not a class")
     for ancestor in port.__mro__:
         for parent in getattr(ancestor, "__orig_bases__", ()):
             origin, arguments = get_origin(parent), get_args(parent)

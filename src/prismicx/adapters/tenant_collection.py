@@ -15,6 +15,7 @@ from pymongo.results import BulkWriteResult, DeleteResult, InsertManyResult, Ins
 
 from prismicx.adapters.tenant_cursor import Access, Document, ResultT, TenantCursor
 from prismicx.adapters.tenant_guard import IDENTITY, TenantGuard, plain_copy, refuse
+from prismicx.adapters.tenant_pipeline import Reach, reaches_nothing, scoped_pipeline
 
 _READING: Final = frozenset(("projection", "skip", "limit", "sort", "batch_size", "hint", "max_time_ms", "comment"))
 _COUNTING: Final = frozenset(("skip", "limit", "hint", "maxTimeMS", "comment"))
@@ -32,16 +33,18 @@ class TenantCollection:
     """The documents of one collection that one tenant can see, in MongoDB's own language.
 
     What the operations take and return is the driver's, with these differences: filters see the tenant's documents
-    only; new documents are stamped; an update of the tenant, the identity or the version, a script, a collation, a
-    stage that leaves the collection and every operation that is not listed here are refused.
+    only, and so do stages that draw on other collections of the tenant's; new documents are stamped; an update of the
+    tenant, the identity or the version, a script, a collation, a stage that writes or draws on anything else, and every
+    operation that is not listed here are refused.
 
     Raises:
         CrossTenantError: a filter or a document names another tenant.
         UnsupportedOperationError: the guard does not let the operation, an option or an operator through.
     """
 
-    def __init__(self, raw: Any, guard: TenantGuard, access: Access) -> None:
+    def __init__(self, raw: Any, guard: TenantGuard, access: Access, *, reach: Reach = reaches_nothing) -> None:
         self._raw = raw
+        self._reach = reach
         self._guard = guard
         self._access = access
         self.name: str = raw.name
@@ -216,7 +219,8 @@ class TenantCollection:
     def _aggregated(
         self, pipeline: Sequence[Mapping[str, Any]], session: Any, options: Mapping[str, Any]
     ) -> tuple[list[Document], Any, Document]:
-        return self._guard.pipeline(pipeline), session, _checked("aggregate", options, _AGGREGATING)
+        stages = scoped_pipeline(pipeline, guard=self._guard, reach=self._reach)
+        return stages, session, _checked("aggregate", options, _AGGREGATING)
 
     def _update(
         self,

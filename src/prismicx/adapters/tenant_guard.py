@@ -1,13 +1,14 @@
 """The wall around a tenant in MongoDB, which has no row security: pure checks of what a caller wants to send.
 
 Everything that passes is rebuilt from exact built-in types, so what was checked is what is sent: a subclass of dict
-cannot hide a key, and a filter that is changed afterwards changes nothing. `tenant_collection.py` applies it.
+cannot hide a key, and a filter that is changed afterwards changes nothing. `tenant_pipeline.py` does the same for
+aggregations, `tenant_collection.py` applies both.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -34,13 +35,6 @@ _SCALARS: Final = frozenset(
 )
 _SCRIPTS: Final = frozenset(("$where", "$function", "$accumulator"))
 _ACROSS: Final = frozenset(("$lookup", "$unionWith", "$graphLookup"))
-_STAGES: Final = frozenset(
-    (
-        *("$match", "$project", "$addFields", "$set", "$unset", "$group", "$sort", "$limit", "$skip", "$unwind"),
-        *("$count", "$sortByCount", "$bucket", "$bucketAuto", "$replaceRoot", "$replaceWith", "$sample"),
-        *("$setWindowFields", "$densify", "$fill", "$redact"),
-    )
-)
 _UPDATES: Final = frozenset(
     (
         *("$set", "$unset", "$inc", "$mul", "$min", "$max", "$rename", "$currentDate", "$setOnInsert"),
@@ -158,24 +152,6 @@ class TenantGuard:
             self._require_own(copy.pop(TENANT), "the filter")
         scoped.update(self._with_identities(copy))
         return scoped
-
-    def pipeline(self, given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return the caller's stages behind a `$match` of the tenant.
-
-        Raises:
-            UnsupportedOperationError: a stage is none of those that stay in the collection and only read.
-        """
-        if not isinstance(given, list | tuple):
-            raise refuse(f"a {type(given).__name__} as a pipeline")
-        stages: list[Any] = [plain_copy(stage) for stage in given]
-        for stage in stages:
-            if not isinstance(stage, dict) or len(stage) != 1:
-                raise refuse("a stage that is not one operator")
-            if not _STAGES.issuperset(stage):
-                raise refuse(f"the stage {next(iter(stage))}")
-        if stages and "$match" in stages[0]:  # one $match, so that the planner sees the whole of it
-            return [{"$match": self.filter(stages[0]["$match"])}, *stages[1:]]
-        return [{"$match": self.filter(None)}, *stages]
 
     # --- Writing. ---
 

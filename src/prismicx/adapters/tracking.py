@@ -7,17 +7,15 @@ Source: Fowler, PoEAA: Identity Map, Unit of Work.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any, NamedTuple, TypeAlias
 
 from prismicx.adapters.fields import Kind, fields_of, once_per_kind, plain_values
 from prismicx.domain.entity import AggregateRoot, stamp
 from prismicx.domain.errors import DuplicateEntityError, EntityNotFoundError
 from prismicx.domain.events import DomainEvent
-from prismicx.domain.identifiers import TenantId
 
 FIRST_VERSION = 1
 """The version of an aggregate that has been written once."""
@@ -73,7 +71,10 @@ class _Remembered(NamedTuple):
     events: tuple[DomainEvent, ...]
 
 
-Memento = dict[tuple[type[AggregateRoot], UUID], _Remembered]
+Key: TypeAlias = tuple[type[AggregateRoot], Hashable]
+"""The kind of an aggregate, and what tells it apart within the unit of work."""
+
+Memento = dict[Key, _Remembered]
 """All tracked aggregates as they were at one moment."""
 
 
@@ -83,14 +84,14 @@ class Tracker:
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._known: dict[tuple[type[AggregateRoot], UUID], _Tracked] = {}
+        self._known: dict[Key, _Tracked] = {}
 
-    def find(self, kind: type[AggregateRoot], identity: UUID) -> AggregateRoot | None:
+    def find(self, kind: type[AggregateRoot], identity: Hashable) -> AggregateRoot | None:
         """Return the one object for this identity, or `None` where the unit has none."""
         tracked = self._known.get((kind, identity))
         return tracked.entity if tracked is not None and tracked.state in _PRESENT else None
 
-    def is_removed(self, kind: type[AggregateRoot], identity: UUID) -> bool:
+    def is_removed(self, kind: type[AggregateRoot], identity: Hashable) -> bool:
         """Tell whether this unit has removed it."""
         tracked = self._known.get((kind, identity))
         return tracked is not None and tracked.state not in _PRESENT
@@ -98,7 +99,7 @@ class Tracker:
     def remember(self, entity: AggregateRoot, *, changeable: bool) -> None:
         """Track what was read; without `changeable` its changes will not be looked for, which spares the snapshot."""
         snapshot = _snapshot(entity) if changeable else {}
-        self._known[type(entity), entity.id] = _Tracked(entity, _State.STORED, snapshot)
+        self._known[self._key(entity)] = _Tracked(entity, _State.STORED, snapshot)
 
     def add(self, entities: Sequence[AggregateRoot]) -> None:
         """Track new aggregates, all or none.
@@ -107,9 +108,9 @@ class Tracker:
             DuplicateEntityError: another aggregate of the same kind has the same identity.
             UnstorableValueError: one of them holds what not every database can keep.
         """
-        fresh: dict[tuple[type[AggregateRoot], UUID], _Tracked] = {}
+        fresh: dict[Key, _Tracked] = {}
         for entity in entities:
-            key = type(entity), entity.id
+            key = self._key(entity)
             known = self._known.get(key)
             if key in fresh or (known is not None and known.state is not _State.GONE and known.entity is not entity):
                 raise DuplicateEntityError(type(entity).__name__, ("id",))
@@ -126,11 +127,11 @@ class Tracker:
         Raises:
             EntityNotFoundError: this unit of work does not hold it.
         """
-        tracked = self._known.get((type(entity), entity.id))
+        tracked = self._known.get(self._key(entity))
         if tracked is None or tracked.entity is not entity or tracked.state not in _PRESENT:
             raise EntityNotFoundError(type(entity).__name__, entity.id)
         if tracked.state is _State.ADDED:
-            del self._known[type(entity), entity.id]
+            del self._known[self._key(entity)]
         else:
             tracked.state = _State.REMOVED
 
@@ -153,16 +154,16 @@ class Tracker:
                     changes.updates.setdefault(kind, []).append(Update(tracked.entity, tracked.entity.version, changed))
         return changes
 
-    def written(self, changes: Changes, tenant: TenantId | None) -> None:
+    def written(self, changes: Changes) -> None:
         """Take note that the changes have been written: new versions, new snapshots."""
         for inserted in _flat(changes.inserts):
-            stamp(inserted, version=FIRST_VERSION, tenant=tenant)
+            stamp(inserted, version=FIRST_VERSION, tenant=inserted.tenant)
             self.remember(inserted, changeable=True)
         for entity, version, _ in _flat(changes.updates):
-            stamp(entity, version=version + 1, tenant=tenant)
+            stamp(entity, version=version + 1, tenant=entity.tenant)
             self.remember(entity, changeable=True)
         for entity, _ in _flat(changes.removals):
-            self._known[type(entity), entity.id].state = _State.GONE
+            self._known[self._key(entity)].state = _State.GONE
 
     def take_events(self) -> list[DomainEvent]:
         """Return the events that the tracked aggregates have recorded, oldest first, and clear them."""
@@ -183,12 +184,12 @@ class Tracker:
             for key, tracked in self._known.items()
         }
 
-    def restore(self, memento: Memento, tenant: TenantId | None) -> None:
+    def restore(self, memento: Memento) -> None:
         """Put the aggregates back into the state of the memento; forget those that came later."""
         self._known = {}
         for key, before in memento.items():
             object.__setattr__(before.entity, "__dict__", before.attributes)
-            stamp(before.entity, version=before.version, tenant=tenant)
+            stamp(before.entity, version=before.version, tenant=before.entity.tenant)
             before.entity.take_events()
             for event in before.events:
                 before.entity.record(event)
@@ -197,6 +198,9 @@ class Tracker:
     def forget(self) -> None:
         """Let go of everything."""
         self._known = {}
+
+    def _key(self, entity: AggregateRoot) -> Key:
+        return type(entity), entity.id  # which is enough within one tenant
 
 
 _PRESENT = frozenset((_State.ADDED, _State.STORED))

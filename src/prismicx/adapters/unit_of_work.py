@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 import structlog
 
+from prismicx.adapters import open_units
 from prismicx.adapters.repository import TrackedRepository, compose, entity_of
 from prismicx.adapters.tracking import Changes, Removal, Tracker, Update
 from prismicx.domain.entity import AggregateRoot, stamp
@@ -24,6 +25,7 @@ from prismicx.domain.errors import (
     UnitOfWorkSharedError,
     UnsupportedOperationError,
 )
+from prismicx.domain.events import DomainEvent
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.placement import EntityMapping, Reference
 from prismicx.domain.ports import EventHandler, RepositoryT, TenantAdmission, UnitOfWork
@@ -127,7 +129,7 @@ class TrackedUnitOfWork(UnitOfWork):
             raise
 
     def claim(self, entities: Sequence[AggregateRoot]) -> None:
-        """Mark aggregates as this tenant's.
+        """Return if this tenant may have these aggregates.
 
         Raises:
             CrossTenantError: one of them is another tenant's.
@@ -136,14 +138,23 @@ class TrackedUnitOfWork(UnitOfWork):
             if entity.tenant not in (None, self._tenant):
                 subject = f"{type(entity).__name__} {entity.id}"
                 raise CrossTenantError(unit=str(self._tenant or "registry"), other=str(entity.tenant), subject=subject)
-        for entity in entities:
-            stamp(entity, version=entity.version, tenant=self._tenant)
+
+    def mark(self, entities: Sequence[AggregateRoot]) -> None:
+        """Mark aggregates as this tenant's; those of a unit without one stay whose they are."""
+        if self._tenant is not None:
+            for entity in entities:
+                stamp(entity, version=entity.version, tenant=self._tenant)
 
     # --- The port. ---
 
     @property
     def tenant(self) -> TenantId | None:
         return self._tenant
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has been committed or rolled back, or was never entered."""
+        return self._state in _ENDED
 
     def repository(self, port: Callable[..., RepositoryT], /) -> RepositoryT:
         self.require_open()
@@ -173,7 +184,7 @@ class TrackedUnitOfWork(UnitOfWork):
         for kind in reversed(tuple(mappings)):
             if kind in changes.removals:
                 await self.attempt(self._remove(mappings[kind], changes.removals[kind]))
-        self.tracker.written(changes, self._tenant)
+        self.tracker.written(changes)
 
     async def commit(self) -> None:
         self._refuse_inside_savepoint("commit")
@@ -186,14 +197,16 @@ class TrackedUnitOfWork(UnitOfWork):
             await self.rollback()
             raise
         self._state = "committed"
+        open_units.leave(self)
         await self._hand_over_events()
         self.tracker.forget()
 
     async def rollback(self) -> None:
         self._refuse_inside_savepoint("rollback")
-        if self._state in _ENDED:
+        if self.has_ended:
             return
         self._state = "rolled back"
+        open_units.leave(self)
         self.tracker.forget()
         await self._rollback()
 
@@ -212,7 +225,7 @@ class TrackedUnitOfWork(UnitOfWork):
                 await self.flush()
         except BaseException:
             self._state = "open"
-            self.tracker.restore(memento, self._tenant)
+            self.tracker.restore(memento)
             raise
         finally:
             self._savepoints -= 1
@@ -225,16 +238,21 @@ class TrackedUnitOfWork(UnitOfWork):
         if self._state != "not entered":
             raise UnitOfWorkClosedError(self._state)
         self._owner = asyncio.current_task()
-        if self._tenant is not None and self._wiring.admission is not None:
-            await self._wiring.admission.admit(self._tenant)
+        await self._admit()
         await self._begin()
         self._state = "open"
+        open_units.enter(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.rollback()
+
+    async def _admit(self) -> None:
+        """Return if the unit may be entered."""
+        if self._tenant is not None and self._wiring.admission is not None:
+            await self._wiring.admission.admit(self._tenant)
 
     def _mapping_within_reach(self, entity: type[AggregateRoot]) -> EntityMapping:
         mapping = self._wiring.mappings.get(entity)
@@ -248,13 +266,15 @@ class TrackedUnitOfWork(UnitOfWork):
         return mapping
 
     async def _hand_over_events(self) -> None:
-        events = self.tracker.take_events()
+        await self._hand_over(self._tenant, self.tracker.take_events())
+
+    async def _hand_over(self, tenant: TenantId | None, events: Sequence[DomainEvent]) -> None:
         if not events or self._wiring.on_commit is None:
             return
         try:
-            await self._wiring.on_commit(self._tenant, events)
+            await self._wiring.on_commit(tenant, events)
         except Exception:  # noqa: BLE001  # the unit is committed: nobody may take a handler's failure for its own
-            _log.exception("events.handler_failed", tenant=str(self._tenant), events=len(events))
+            _log.exception("events.handler_failed", tenant=str(tenant), events=len(events))
 
 
 _ENDED = frozenset(("not entered", "committed", "rolled back"))

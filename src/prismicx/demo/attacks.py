@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from prismicx import Backend, PrismicxError, TenantId, attribute
 from prismicx.adapters.beanie.repository import BeanieRepository
 from prismicx.adapters.sqlalchemy.repository import SqlAlchemyRepository
+from prismicx.adapters.sqlalchemy.scope import raw_sql
 from prismicx.demo.domain import Customer, CustomerRepository, Task, TaskRepository, UserRepository
 from prismicx.demo.mappings import CRM
 from prismicx.domain.identifiers import new_id, plugin_schema_name
@@ -27,7 +27,7 @@ class RawCustomers(CustomerRepository, SqlAlchemyRepository[Customer]):
 
     async def rows(self, statement: str) -> Sequence[object]:
         """Return what the statement finds, or what it says that it has written."""
-        return (await self.session.execute(text(statement))).all()
+        return (await self.session.execute(raw_sql(statement))).all()
 
 
 class RawTasks(TaskRepository, BeanieRepository[Task]):

@@ -32,8 +32,9 @@ class EntityMeta(ModelMetaclass):
             _building.depth -= 1
 
     def __getattr__(cls, name: str) -> Any:
-        if not getattr(_building, "depth", 0) and name in cls.__dict__.get("__pydantic_fields__", ()):
-            return Attribute(cls, name)
+        fields = cls.__dict__.get("__pydantic_fields__", {})
+        if fields and not name.startswith("_") and not getattr(_building, "depth", 0):
+            return Attribute(cls, name)  # or an error that names the attributes there are
         return super().__getattr__(name)  # type: ignore[misc]  # pydantic hides it from type checkers on purpose
 
 

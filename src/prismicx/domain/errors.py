@@ -152,6 +152,32 @@ class TenantNotActiveError(PrismicxError):
         self.status = status
 
 
+class InvalidSystemAccessError(PrismicxError, ValueError):
+    """Work over all tenants was asked for without saying who does it and why."""
+
+    def __init__(self, subject: str, reason: str) -> None:
+        super().__init__(f"the {subject} of a system unit of work does not do: {reason}")
+        self.subject = subject
+        self.reason = reason
+
+
+class SystemScopeUnavailableError(PrismicxError):
+    """The backend was given no login for work over all tenants; the application's is never used for it."""
+
+    def __init__(self, backend: str, advice: str) -> None:
+        super().__init__(f"{backend} has no login for system units of work: {advice}")
+        self.backend = backend
+        self.advice = advice
+
+
+class SystemScopeInsideTenantError(PrismicxError):
+    """A system unit of work was to be entered while a tenant's unit is open here; end that one first."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(f"a unit of work of tenant {tenant} is open here: work over all tenants begins outside of any")
+        self.tenant = tenant
+
+
 class CrossTenantError(PrismicxError):
     """One tenant's unit of work was given something of another tenant."""
 
@@ -181,6 +207,16 @@ class EntityNotFoundError(PrismicxError, LookupError):
         super().__init__(f"there is no {entity} with id {identity}")
         self.entity = entity
         self.identity = identity
+
+
+class AmbiguousIdentityError(PrismicxError, LookupError):
+    """A system unit of work was asked for one entity, and several tenants have one with this identity."""
+
+    def __init__(self, entity: str, identity: object, tenants: Sequence[str]) -> None:
+        super().__init__(f"{entity} {identity} exists in {len(tenants)} tenants: list them, and choose by tenant")
+        self.entity = entity
+        self.identity = identity
+        self.tenants = tuple(tenants)
 
 
 class DuplicateEntityError(PrismicxError):
@@ -318,6 +354,14 @@ class UnsafeRoleError(PrismicxError):
         super().__init__(f"role {role} must not serve tenants: {'; '.join(reasons)}")
         self.role = role
         self.reasons = tuple(reasons)
+
+
+class TenantProofMismatchError(PrismicxError):
+    """The service and the database do not agree on the proof of tenant; `advice` says what to do."""
+
+    def __init__(self, advice: str) -> None:
+        super().__init__(advice)
+        self.advice = advice
 
 
 class DatabaseError(PrismicxError):

@@ -12,7 +12,16 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from prismicx.domain.errors import InvalidCursorError, InvalidSpecificationError
-from prismicx.domain.specification import Attribute, Conjunction, Disjunction, Order, Specification
+from prismicx.domain.identifiers import TenantId
+from prismicx.domain.specification import (
+    TENANT,
+    Attribute,
+    Comparison,
+    Conjunction,
+    Disjunction,
+    Order,
+    Specification,
+)
 
 ItemT = TypeVar("ItemT")
 
@@ -76,6 +85,8 @@ class PageQuery:
         return keys
 
     def _adapter(self, order: Order) -> TypeAdapter[Any]:
+        if order.attribute == TENANT:
+            return TypeAdapter(TenantId)
         return TypeAdapter(self.entity.__pydantic_fields__[order.attribute].annotation)  # type: ignore[attr-defined]  # a pydantic model
 
     def _fingerprint(self) -> str:
@@ -85,6 +96,8 @@ class PageQuery:
 
 
 def _behind(order: Sequence[Order], keys: Sequence[Any]) -> Specification:
+    if order[0].attribute == TENANT:  # it comes last, where there is any
+        return Comparison(order[0].entity, TENANT, "gt", keys[0])
     first, key = Attribute(order[0].entity, order[0].attribute), keys[0]
     rest = _behind(order[1:], keys[1:]) if len(order) > 1 else Disjunction(())
     if key is None:  # nulls are last: only other nulls can follow

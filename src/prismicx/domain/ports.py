@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from uuid import UUID
 
 from prismicx.domain.entity import AggregateRoot
@@ -16,6 +16,9 @@ from prismicx.domain.pages import Cursor, Page
 from prismicx.domain.plugins import SchemaMigration
 from prismicx.domain.specification import Criteria, Order
 from prismicx.domain.tenancy import Tenant
+
+if TYPE_CHECKING:
+    from prismicx.domain.system_unit import SystemUnitOfWork
 
 RootT = TypeVar("RootT", bound=AggregateRoot)
 RepositoryT = TypeVar("RepositoryT", bound="Repository[Any]")
@@ -124,7 +127,7 @@ class UnitOfWork(ABC):
     @property
     @abstractmethod
     def tenant(self) -> TenantId | None:
-        """The tenant, fixed when the unit was opened; `None` for the registry's units only."""
+        """The tenant, fixed when the unit was opened; `None` in the registry and for system units."""
 
     @abstractmethod
     def repository(self, port: Callable[..., RepositoryT], /) -> RepositoryT:
@@ -219,6 +222,15 @@ class Backend(ABC):
     @abstractmethod
     def registry(self, *, read_only: bool = False) -> UnitOfWork:
         """Return a unit of work over the registry: aggregates placed as `Reference`, of no tenant, and nothing else."""
+
+    @abstractmethod
+    def system_unit_of_work(self, *, reason: str, actor: str, read_only: bool = True) -> SystemUnitOfWork:
+        """Return a unit of work over all tenants, to be entered with `async with`.
+
+        Raises:
+            InvalidSystemAccessError: reason (1000 characters) or actor (200) is blank, too long or not printable.
+            SystemScopeUnavailableError: the backend was given no login for it.
+        """
 
 
 class TenantAdmission(ABC):

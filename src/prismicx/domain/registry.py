@@ -12,7 +12,8 @@ from prismicx.domain.installations import TenantPlugin
 from prismicx.domain.placement import EntityMapping, Reference
 from prismicx.domain.plugins import Plugin
 from prismicx.domain.ports import Repository
-from prismicx.domain.specification import asc, attribute
+from prismicx.domain.specification import asc, attribute, desc
+from prismicx.domain.system import SystemAccess
 from prismicx.domain.tenancy import Tenant, TenantStatus
 
 
@@ -87,9 +88,18 @@ class TenantPluginRepository(Repository[TenantPlugin]):
         return await self.list(TenantPlugin.tenant_id == tenant_id, order_by=asc(TenantPlugin.plugin_name))
 
 
+class SystemAccessRepository(Repository[SystemAccess]):
+    """Who opened a unit of work over all tenants, and why. The system's own login can add to it and change nothing."""
+
+    async def latest(self, limit: int = 50) -> Sequence[SystemAccess]:
+        """Return the latest accesses, the newest first."""
+        return await self.list(order_by=desc(SystemAccess.opened_at), limit=limit)
+
+
 REGISTRY_MAPPINGS: Final = (
     EntityMapping(Tenant, "tenants", Reference(), unique=[["tenant_id"]], indexes=[["status"]]),
     EntityMapping(Plugin, "plugins", Reference(), unique=[["name"]]),
     EntityMapping(TenantPlugin, "tenant_plugins", Reference(), unique=[["tenant_id", "plugin_id"]]),
+    EntityMapping(SystemAccess, "system_accesses", Reference(), indexes=[["opened_at"]]),
 )
 """How every backend keeps the registry; parents before children."""

@@ -25,10 +25,6 @@ from prismicx.domain.moments import utc_milliseconds
 
 Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "in", "prefix", "contains", "is_null"]
 
-Criteria: TypeAlias = "Specification | int"
-"""What a repository takes: a specification. To a type checker `Customer.email == x` is a bool, and `~` of it an int;
-a value that really is one of these is refused when the query is made."""
-
 _ORDERED: Final = (str, int, float, Decimal, datetime, date, UUID)
 
 
@@ -71,6 +67,11 @@ class Specification(ABC):
 
     def __bool__(self) -> bool:
         raise InvalidSpecificationError("a specification has no truth value: combine with & | ~, not and / or / not")
+
+
+Criteria: TypeAlias = Specification | int
+"""What a repository takes: a specification. To a type checker `Customer.email == x` is a bool, and `~` of it an int;
+a value that really is one of these is refused when the query is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,9 @@ class Negation(Specification):
     def holds(self, value_of: Callable[[str], Any]) -> bool:
         return not self.part.holds(value_of)
 
+
+TENANT: Final = "tenant"
+"""What orders and criteria over several tenants call the tenant; no entity that is mapped has such an attribute."""
 
 EVERYTHING: Final[Specification] = Conjunction(())
 """True of every entity."""

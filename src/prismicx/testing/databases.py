@@ -18,8 +18,10 @@ OWNER_ROLE: Final = "prismicx_test_owner"
 """Owns every test database: LOGIN and CREATEROLE, no superuser."""
 APPLICATION_ROLE: Final = "prismicx_test_app"
 """What an application logs in as: LOGIN and nothing else."""
+SYSTEM_ROLE: Final = "prismicx_test_system"
+"""What work over all tenants logs in as: LOGIN and nothing else."""
 
-_ROLES: Final = {OWNER_ROLE: "LOGIN CREATEROLE", APPLICATION_ROLE: "LOGIN"}
+_ROLES: Final = {OWNER_ROLE: "LOGIN CREATEROLE", APPLICATION_ROLE: "LOGIN", SYSTEM_ROLE: "LOGIN"}
 _TEMPLATES_LOCK: Final = 7_216_902_731
 _PROTECTED: Final = frozenset({"admin", "config", "local"})
 
@@ -32,7 +34,7 @@ class PostgresServer:
     run: str
 
     def dsn(self, database: str, role: str | None = None) -> str:
-        """Return the address of a database for one of the two test roles; without a role, for the superuser."""
+        """Return the address of a database for one of the test roles; without a role, for the superuser."""
         parts = urlsplit(self.superuser_dsn)
         place = parts.netloc.rpartition("@")[2]
         login = f"{role}:{self.password(role)}" if role else parts.netloc.rpartition("@")[0]
@@ -45,7 +47,7 @@ class PostgresServer:
 
 @dataclass(frozen=True, slots=True)
 class PostgresDatabase:
-    """One test's own database, with its three addresses."""
+    """One test's own database, with its four addresses."""
 
     name: str
     dsn: str
@@ -54,6 +56,8 @@ class PostgresDatabase:
     """For `prismicx_test_owner`, which owns the database and may create roles, but is no superuser."""
     superuser_dsn: str
     """For the server's superuser, who passes by row-level security."""
+    system_dsn: str
+    """For `prismicx_test_system`, which may log in and nothing else."""
 
 
 Preparation = Callable[[PostgresDatabase], Awaitable[None]]
@@ -116,6 +120,7 @@ class PostgresDatabases:
             dsn=server.dsn(name, APPLICATION_ROLE),
             admin_dsn=server.dsn(name, OWNER_ROLE),
             superuser_dsn=server.dsn(name),
+            system_dsn=server.dsn(name, SYSTEM_ROLE),
         )
 
 

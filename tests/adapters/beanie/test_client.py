@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from typing import Any
 
 import pytest
+from dns.resolver import NXDOMAIN
 from tests.adapters.beanie.examples import MAPPINGS, Commands, Faults
 
 from prismicx.adapters import mongodb_address
@@ -59,6 +61,18 @@ async def test_an_unreachable_server_is_named_without_its_password() -> None:
     assert refused.value.address == f"mongodb://{_NOWHERE}"
     assert "check that the server runs" in str(refused.value)
     assert _SECRET not in "".join(traceback.format_exception(refused.value)) + repr(client)
+
+
+async def test_a_cluster_whose_name_nobody_knows_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unknown(*arguments: Any, **options: Any) -> None:
+        raise NXDOMAIN
+
+    monkeypatch.setattr("dns.asyncresolver.resolve", unknown)
+    with pytest.raises(DatabaseUnavailableError, match="check the name") as refused:
+        await MongoDBClient(f"mongodb+srv://ada:{_SECRET}@cluster.nowhere.invalid", "app").connect()
+
+    assert refused.value.address == "mongodb+srv://cluster.nowhere.invalid"
+    assert _SECRET not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.parametrize(

@@ -214,10 +214,10 @@ async def test_an_aggregation_sees_the_tenant_only(backend: BeanieBackend) -> No
 @pytest.mark.parametrize(
     "stage",
     [
-        {"$lookup": {"from": "tasks", "pipeline": [], "as": "all"}},
-        {"$unionWith": "tasks"},
+        {"$lookup": {"from": "prismicx_tenants", "pipeline": [], "as": "all"}},
+        {"$unionWith": "user_insights"},
         {"$graphLookup": {"from": "tasks"}},
-        {"$facet": {"all": []}},
+        {"$facet": {"all": "tasks"}},
         {"$out": "elsewhere"},
         {"$merge": "elsewhere"},
         {"$collStats": {"count": {}}},

@@ -129,9 +129,15 @@ async def test_a_document_of_another_tenant_is_refused(backend: BeanieBackend) -
             await foreign.insert()
 
 
-async def test_links_and_lookups_are_refused(backend: BeanieBackend) -> None:
+async def test_a_lookup_finds_the_tenants_own(backend: BeanieBackend) -> None:
+    await _stored(backend, ACME, Task(title="mine"))
+    await _stored(backend, GLOBEX, Task(title="theirs"))
+
     async with backend.unit_of_work(ACME):
         lookup: list[dict[str, Any]] = [{"$lookup": {"from": "tasks", "pipeline": [], "as": "all"}}]
+        (found,) = await TaskDocument.aggregate(lookup).to_list()
+        assert [task["title"] for task in found["all"]] == ["mine"]
+        lookup[0]["$lookup"]["from"] = "prismicx_tenants"
         with pytest.raises(UnsupportedOperationError):
             await TaskDocument.aggregate(lookup).to_list()
 

@@ -366,6 +366,19 @@ async def test_a_backend_that_was_closed_opens_no_unit(backend: BeanieBackend) -
         backend.unit_of_work(ACME)
 
 
+async def test_a_unit_that_outlives_its_backend_ends_without_an_error_of_the_driver(backend: BeanieBackend) -> None:
+    async with backend.unit_of_work(ACME) as uow:
+        uow.repository(Tasks).add(Task(title="lost"))
+        await uow.flush()
+        await backend.close()
+        with pytest.raises(BackendNotStartedError):
+            await uow.repository(Tasks).count()
+
+    await backend.start()
+    async with backend.unit_of_work(ACME) as uow:
+        assert await uow.repository(Tasks).count() == 0
+
+
 async def test_a_stream_goes_on_while_its_unit_writes(backend: BeanieBackend) -> None:
     await _stored(backend, *(Task(title=f"task {number:04}") for number in range(1_200)))
 

@@ -153,6 +153,8 @@ async def test_a_repository_of_nothing_or_of_a_stranger_is_refused(backend: Memo
         pass
 
     async with backend.unit_of_work(ACME) as uow:
+        with pytest.raises(NotMappedError, match="not a class"):
+            uow.repository("customers")  # type: ignore[arg-type]  # what a caller without a type checker may write
         with pytest.raises(NotMappedError, match="no mapping"):
             uow.repository(Strangers)
         with pytest.raises(NotMappedError, match="does not say"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import traceback
+
 import pytest
 from tests.adapters.sqlalchemy.conftest import login
 
@@ -66,6 +69,23 @@ async def test_an_unreachable_server_is_named_with_advice_and_without_the_passwo
     with pytest.raises(DatabaseUnavailableError, match=r"127\.0\.0\.1:1/shop; check that the server runs") as caught:
         await client.initialize()
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://ada:hunter#2@db/shop",
+        "postgresql://ada:hunter/2@db/shop",
+        "postgresql://ada:hunter?2@db/shop",
+        "postgresql://ada:31337/hunter@db/shop",
+        "postgresql://ada:hunter@db/shop?port=hunter",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_never_repeated(dsn: str) -> None:
+    with pytest.raises(InvalidNameError, match="%2F") as refused:
+        DatabaseClient.from_dsn(dsn)
+
+    assert not re.search("hunter|31337", "".join(traceback.format_exception(refused.value)))
 
 
 async def test_a_missing_database_and_a_refused_user_are_told_apart(database: PostgresDatabase) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sqlalchemy import text
 from tests.adapters.sqlalchemy.conftest import ACME, GLOBEX
 from tests.adapters.sqlalchemy.test_tenancy import superuser
 
-from prismicx.adapters.sqlalchemy import SqlAlchemyBackend, SqlAlchemyUnitOfWork
+from prismicx.adapters.sqlalchemy import SqlAlchemyBackend, SqlAlchemyUnitOfWork, raw_sql
 from prismicx.domain.errors import (
     ChecksumMismatchError,
     ConstraintViolationError,
@@ -49,7 +48,7 @@ async def rows(backend: SqlAlchemyBackend, tenant: TenantId, query: str) -> list
     unit = backend.unit_of_work(tenant)
     assert isinstance(unit, SqlAlchemyUnitOfWork)
     async with unit as uow:
-        return [tuple(row) for row in (await uow.session.execute(text(query))).all()]
+        return [tuple(row) for row in (await uow.session.execute(raw_sql(query))).all()]
 
 
 async def test_scripts_run_once_in_order_and_are_recorded(backend: SqlAlchemyBackend) -> None:

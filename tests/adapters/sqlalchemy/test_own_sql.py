@@ -5,12 +5,12 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
-from sqlalchemy import BigInteger, Text, Uuid, select, text
+from sqlalchemy import BigInteger, Text, Uuid, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from tests.adapters.sqlalchemy.conftest import GLOBEX, make_places
 from tests.adapters.sqlalchemy.test_session import store, unit
 
-from prismicx.adapters.sqlalchemy import DatabaseClient, SqlAlchemyBackend, SqlAlchemyRepository
+from prismicx.adapters.sqlalchemy import DatabaseClient, SqlAlchemyBackend, SqlAlchemyRepository, raw_sql
 from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.errors import (
     DatabaseError,
@@ -31,11 +31,11 @@ class SqlWidgets(Widgets, SqlAlchemyRepository[Widget]):
 
     async def broken(self) -> list[Widget]:
         """Divide by zero."""
-        return await self.entities(select(self.table).where(text("1 / 0 = 1")))
+        return await self.entities(select(self.table).where(raw_sql("1 / 0 = 1")))
 
     async def total(self) -> object:
         """Return the sum of all amounts."""
-        return await self.session.scalar(text("SELECT sum(amount)::bigint FROM public.widgets"))
+        return await self.session.scalar(raw_sql("SELECT sum(amount)::bigint FROM public.widgets"))
 
 
 class SqlGadgets(Gadgets, SqlAlchemyRepository[Gadget]):

@@ -22,6 +22,7 @@ class Line:
         self.statements: list[str] = []
         self.failure: BaseException | None = None
         self.answer: asyncio.Event | None = None
+        self.status = "SELECT 0"
 
     async def execute(self, query: str, *args: object) -> str:
         self.statements.append(query)
@@ -30,7 +31,7 @@ class Line:
         if self.failure is not None:
             raise self.failure
         self.in_transaction = False
-        return query
+        return self.status
 
     async def reset(self) -> None:
         await self.execute("RESET ALL")
@@ -218,7 +219,22 @@ async def test_what_a_session_left_is_cleared_away(make: Make, server: Server) -
     assert cleaner
     await cleaner
 
-    assert server.lines[0].statements == ["ROLLBACK", "RESET ALL", "DISCARD TEMP; DISCARD SEQUENCES"]
+    first, second, third = server.lines[0].statements
+    assert (first, second) == ("ROLLBACK", "RESET ALL")
+    assert third.startswith("DISCARD TEMP; DISCARD SEQUENCES")
+    assert pool.idle == 1
+
+
+async def test_a_connection_with_a_statement_that_sql_prepared_is_closed(make: Make, server: Server) -> None:
+    pool = make()
+    lent = await pool.acquire()
+    server.lines[0].status = "SELECT 1"
+    cleaner = pool.give_back(lent, Leftover.SESSION)
+    assert cleaner
+    await cleaner
+
+    assert lent.is_closed()
+    assert pool.idle == 0
 
 
 async def test_a_connection_that_cannot_be_cleaned_is_closed(make: Make, server: Server) -> None:

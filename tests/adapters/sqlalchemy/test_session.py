@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.adapters.sqlalchemy.conftest import ACME, GLOBEX, backend_on
 
-from prismicx.adapters.sqlalchemy import DatabaseClient, SqlAlchemyBackend
+from prismicx.adapters.sqlalchemy import DatabaseClient, SqlAlchemyBackend, raw_sql
 from prismicx.adapters.sqlalchemy.unit_of_work import SqlAlchemyUnitOfWork
 from prismicx.domain.errors import (
     DatabaseError,
@@ -30,7 +29,7 @@ def unit(backend: SqlAlchemyBackend, tenant: TenantId = ACME, *, read_only: bool
 
 
 async def names(session: AsyncSession) -> list[str]:
-    return list((await session.scalars(text("SELECT name FROM public.widgets ORDER BY name"))).all())
+    return list((await session.scalars(raw_sql("SELECT name FROM public.widgets ORDER BY name"))).all())
 
 
 async def store(backend: SqlAlchemyBackend, tenant: TenantId, *widgets: Widget) -> None:
@@ -66,7 +65,7 @@ async def test_raw_sql_reaches_no_other_tenants_schema(backend: SqlAlchemyBacken
         await uow.commit()
 
     async with unit(backend) as uow:
-        assert (await uow.session.execute(text('SELECT name FROM "tenant_globex_crm".gadgets'))).all() == []
+        assert (await uow.session.execute(raw_sql('SELECT name FROM "tenant_globex_crm".gadgets'))).all() == []
 
 
 async def test_raw_sql_writes_no_row_of_another_tenant(backend: SqlAlchemyBackend) -> None:
@@ -74,7 +73,7 @@ async def test_raw_sql_writes_no_row_of_another_tenant(backend: SqlAlchemyBacken
 
     async with unit(backend) as uow:
         with pytest.raises(DBAPIError, match="row-level security"):
-            await uow.session.execute(text("UPDATE public.widgets SET tenant_id = 'globex'"))
+            await uow.session.execute(raw_sql("UPDATE public.widgets SET tenant_id = 'globex'"))
 
 
 async def test_the_session_sees_what_the_unit_holds_and_the_unit_what_the_session_wrote(
@@ -85,7 +84,7 @@ async def test_the_session_sees_what_the_unit_holds_and_the_unit_what_the_sessio
         widgets.add(Widget(name="tracked"))
         assert await names(uow.session) == ["tracked"]
 
-        await uow.session.execute(text("UPDATE public.widgets SET amount = 7"))
+        await uow.session.execute(raw_sql("UPDATE public.widgets SET amount = 7"))
         assert await widgets.exists(Widget.amount == 7)
         await uow.commit()
     async with unit(backend) as uow:
@@ -95,7 +94,7 @@ async def test_the_session_sees_what_the_unit_holds_and_the_unit_what_the_sessio
 async def test_what_the_session_wrote_is_discarded_with_the_unit(backend: SqlAlchemyBackend) -> None:
     await store(backend, ACME, Widget(name="kept"))
     async with unit(backend) as uow:
-        await uow.session.execute(text("DELETE FROM public.widgets"))
+        await uow.session.execute(raw_sql("DELETE FROM public.widgets"))
 
     async with unit(backend) as uow:
         assert await names(uow.session) == ["kept"]
@@ -107,8 +106,8 @@ async def test_begin_nested_is_a_savepoint(backend: SqlAlchemyBackend) -> None:
     async with unit(backend) as uow:
         with pytest.raises(IntegrityError):  # noqa: PT012 -- the block is what is tested
             async with uow.session.begin_nested():
-                await uow.session.execute(text("UPDATE public.widgets SET name = 'second'"))
-                await uow.session.execute(text("INSERT INTO public.widgets SELECT * FROM public.widgets"))
+                await uow.session.execute(raw_sql("UPDATE public.widgets SET name = 'second'"))
+                await uow.session.execute(raw_sql("INSERT INTO public.widgets SELECT * FROM public.widgets"))
         await uow.commit()
 
     async with unit(backend) as uow:
@@ -118,7 +117,7 @@ async def test_begin_nested_is_a_savepoint(backend: SqlAlchemyBackend) -> None:
 async def test_large_results_are_streamed(backend: SqlAlchemyBackend) -> None:
     await store(backend, ACME, *(Widget() for _ in range(120)))
     async with unit(backend) as uow:
-        stream = await uow.session.stream(text("SELECT id FROM public.widgets"))
+        stream = await uow.session.stream(raw_sql("SELECT id FROM public.widgets"))
         assert len([row async for row in stream]) == 120
 
 
@@ -152,7 +151,7 @@ async def test_sql_that_ends_the_transaction_or_changes_its_tenant_is_refused(
 ) -> None:
     async with unit(backend) as uow:
         with pytest.raises(TransactionControlError):
-            await uow.session.execute(text(statement))
+            await uow.session.execute(raw_sql(statement))
         assert await names(uow.session) == []
 
 
@@ -167,7 +166,7 @@ async def test_a_transaction_that_the_session_broke_does_not_commit(backend: Sql
     async with unit(backend) as uow:
         uow.repository(Widgets).add(Widget(name="lost"))
         with pytest.raises(DBAPIError):
-            await uow.session.execute(text("SELECT 1 / 0"))
+            await uow.session.execute(raw_sql("SELECT 1 / 0"))
         with pytest.raises(DatabaseError, match="25P02"):
             await uow.commit()
 
@@ -191,13 +190,13 @@ async def test_nothing_of_a_session_is_left_on_the_connection(database: Postgres
     backend = backend_on(database, connections=1)
     await backend.start()
     async with unit(backend) as uow:
-        await uow.session.execute(text("SELECT set_config('work_mem', '77MB', false), pg_advisory_lock(5)"))
+        await uow.session.execute(raw_sql("SELECT set_config('work_mem', '77MB', false), pg_advisory_lock(5)"))
         await uow.commit()
 
     async with unit(backend, GLOBEX) as uow:
-        assert await uow.session.scalar(text("SELECT current_setting('work_mem')")) != "77MB"
+        assert await uow.session.scalar(raw_sql("SELECT current_setting('work_mem')")) != "77MB"
         locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 5"
-        assert await uow.session.scalar(text(locks)) == 0
+        assert await uow.session.scalar(raw_sql(locks)) == 0
     await backend.close()
 
 
@@ -209,7 +208,7 @@ async def test_a_read_only_unit_writes_nothing_by_sql_either(backend: SqlAlchemy
 
 async def test_a_statement_that_takes_too_long_is_named_so(backend: SqlAlchemyBackend) -> None:
     async with unit(backend) as uow:
-        await uow.session.execute(text("SET LOCAL statement_timeout = 1"))
+        await uow.session.execute(raw_sql("SET LOCAL statement_timeout = 1"))
         with pytest.raises(StatementTimeoutError):
             await uow.transaction.fetch("SELECT pg_sleep(10)", [])
 
@@ -238,10 +237,10 @@ async def test_a_clients_session_keeps_what_was_committed_and_nothing_else(
     await client.initialize()
 
     async with client.session(ACME) as session:
-        await session.execute(text("UPDATE public.widgets SET name = 'discarded'"))
+        await session.execute(raw_sql("UPDATE public.widgets SET name = 'discarded'"))
     async with client.session(ACME) as session:
         assert await names(session) == ["before"]
-        await session.execute(text("UPDATE public.widgets SET name = 'after'"))
+        await session.execute(raw_sql("UPDATE public.widgets SET name = 'after'"))
         await session.commit()
         with pytest.raises(UnitOfWorkClosedError):
             await names(session)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 from tests.adapters.sqlalchemy.conftest import ACME, GLOBEX, backend_on, login, make_places
@@ -177,6 +178,47 @@ async def test_a_stream_is_read_in_batches(backend: SqlAlchemyBackend) -> None:
         amounts = [widget.amount async for widget in uow.repository(Widgets).stream(attribute(Widget.amount) >= 10)]
 
     assert sorted(amounts) == list(range(10, 2500))
+
+
+async def test_a_stream_lets_go_of_its_cursor_however_it_ends(backend: SqlAlchemyBackend) -> None:
+    await store(backend, ACME, *(Widget(amount=number) for number in range(1500)))
+    async with backend.unit_of_work(ACME) as uow:
+        assert isinstance(uow, SqlAlchemyUnitOfWork)
+        widgets = uow.repository(Widgets)
+        async with aclosing(widgets.stream()) as left_early:  # type: ignore[type-var]  # a generator at run time
+            await anext(left_early)
+        assert len([widget async for widget in widgets.stream()]) == 1500
+
+        assert not await uow.transaction.fetch("SELECT name FROM pg_cursors WHERE name <> ''", [])
+
+
+async def test_a_stream_that_is_dropped_does_not_get_in_the_way(backend: SqlAlchemyBackend) -> None:
+    await store(backend, ACME, *(Widget(amount=number) for number in range(1500)))
+    async with backend.unit_of_work(ACME) as uow:
+        widgets = uow.repository(Widgets)
+        async for _ in widgets.stream():
+            break  # Python closes it in a task of its own
+        await asyncio.sleep(0)
+        uow.repository(Widgets).add(Widget())
+        assert await widgets.count() == 1501
+        await uow.commit()
+
+    assert backend._client.pool.idle == backend._client.pool.size
+
+
+async def test_a_unit_that_is_open_while_its_backend_closes_ends_as_usual(database: PostgresDatabase) -> None:
+    backend = backend_on(database)
+    await backend.start()
+    async with backend.unit_of_work(ACME) as uow:
+        uow.repository(Widgets).add(Widget())
+        closing = asyncio.create_task(backend.close())
+        await asyncio.sleep(0)
+        await uow.commit()
+    async with asyncio.timeout(5):  # half of what the pool would wait for a connection that does not come back
+        await closing
+
+    async with backend, backend.unit_of_work(ACME) as uow:
+        assert await uow.repository(Widgets).count() == 1
 
 
 async def test_statements_are_kept_by_shape_and_not_for_ever(backend: SqlAlchemyBackend) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.adapters.sqlalchemy.conftest import ACME, GLOBEX, make_places
 from tests.adapters.sqlalchemy.wire import Wire
 
-from prismicx.adapters.sqlalchemy import DatabaseClient, SqlAlchemyBackend
+from prismicx.adapters.sqlalchemy import DatabaseClient, SqlAlchemyBackend, TenantProof
 from prismicx.domain.errors import CommitOutcomeUnknownError, ConnectionLostError
 from prismicx.domain.identifiers import TenantId
 from prismicx.testing.databases import PostgresDatabase
@@ -18,8 +18,8 @@ from prismicx.testing.examples import EXAMPLE_MAPPINGS, Gadget, Gadgets, Widget,
 Wired = tuple[SqlAlchemyBackend, Wire]
 
 
-@pytest.fixture
-async def wired(database: PostgresDatabase) -> AsyncIterator[Wired]:
+@pytest.fixture(params=[None, TenantProof("k" * 32)], ids=["setting", "proof"])
+async def wired(database: PostgresDatabase, request: pytest.FixtureRequest) -> AsyncIterator[Wired]:
     parts = urlsplit(database.dsn)
     assert parts.hostname
     assert parts.port
@@ -27,7 +27,8 @@ async def wired(database: PostgresDatabase) -> AsyncIterator[Wired]:
         netloc = f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{wire.port}"
         through = DatabaseClient.from_dsn(urlunsplit(parts._replace(netloc=netloc)), min_pool_size=1, max_pool_size=1)
         admin = DatabaseClient.from_dsn(database.admin_dsn, min_pool_size=1, max_pool_size=2)
-        backend = SqlAlchemyBackend(through, EXAMPLE_MAPPINGS, admin=admin)
+        backend = SqlAlchemyBackend(through, EXAMPLE_MAPPINGS, admin=admin, tenant_proof=request.param)
+        await backend.initialise_database()
         await backend.start()
         await make_places(backend)
         yield backend, wire

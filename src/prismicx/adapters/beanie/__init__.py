@@ -6,6 +6,7 @@ from prismicx.adapters.beanie.collection import BeanieCollection
 from prismicx.adapters.beanie.document import TenantDocument
 from prismicx.adapters.beanie.provisioning import BeaniePluginSchemas
 from prismicx.adapters.beanie.repository import BeanieRepository
+from prismicx.adapters.beanie.system import system_privileges
 from prismicx.adapters.beanie.unit_of_work import BeanieUnitOfWork
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "BeanieUnitOfWork",
     "MongoDBClient",
     "TenantDocument",
+    "system_privileges",
 ]

@@ -67,6 +67,8 @@ class MongoDBClient:
             await client.get_database(self._database_name).command("ping")
         except BaseException as error:
             await client.close()
+            if isinstance(error, ConfigurationError):  # the hosts behind mongodb+srv:// are looked up only now
+                raise mongodb_address.unavailable(self._connection_string, "check the name: none was found") from error
             if isinstance(error, PyMongoError):
                 raise domain_error(error, subject=self._database_name, address=self.address) from error
             raise

@@ -90,4 +90,5 @@ def tenant_collection(
     """
     if unit.tenant is None:
         raise TenantContextMissingError
-    return kind(unit.raw_collection(mapping), guard_of(mapping, unit.tenant), UnitAccess(unit, mapping))
+    guard, access = guard_of(mapping, unit.tenant), UnitAccess(unit, mapping)
+    return kind(unit.raw_collection(mapping), guard, access, reach=lambda name: unit.guard_beside(mapping, name))

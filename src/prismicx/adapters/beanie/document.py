@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 from beanie import Document
-from bson import Decimal128
+from bson import Decimal128, Int64
 from pydantic import Field, model_validator
 from pymongo.asynchronous.collection import AsyncCollection
 
@@ -22,15 +22,17 @@ ENCODERS: Final[dict[type, Any]] = {datetime: lambda moment: moment, date: date.
 """How Beanie writes a date: as the framework does, and a moment as it is."""
 
 
-def with_decimals(stored: Any) -> Any:
-    """Return what was stored with Python's decimals for BSON's, however deep they are."""
+def with_pythons_numbers(stored: Any) -> Any:
+    """Return what was stored with Python's decimals and integers for BSON's, however deep they are."""
     match stored:
         case dict():
-            return {key: with_decimals(item) for key, item in stored.items()}
+            return {key: with_pythons_numbers(item) for key, item in stored.items()}
         case list():
-            return [with_decimals(item) for item in stored]
+            return [with_pythons_numbers(item) for item in stored]
         case Decimal128():
             return stored.to_decimal()
+        case Int64():
+            return int(stored)
     return stored
 
 
@@ -83,8 +85,8 @@ class TenantDocument(Document):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_decimals(cls, stored: Any) -> Any:
-        return with_decimals(stored)
+    def _read_numbers(cls, stored: Any) -> Any:
+        return with_pythons_numbers(stored)
 
     @classmethod
     def get_pymongo_collection(cls) -> AsyncCollection[dict[str, Any]]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast, get_args, get_origin
 from uuid import UUID
 
+from beanie import BackLink, Link
 from bson import Decimal128
 from pydantic import Field as DocumentField
 from pydantic import create_model
 
-from prismicx.adapters.beanie.document import FRAMEWORK_FIELDS, TenantDocument, with_decimals
+from prismicx.adapters.beanie.document import FRAMEWORK_FIELDS, TenantDocument, with_pythons_numbers
 from prismicx.adapters.beanie.tenancy import collection_name
 from prismicx.adapters.fields import Field, Kind, entity_from, fields_of, once_per_kind
 from prismicx.adapters.tenant_guard import IDENTITY, TENANT, VERSION
@@ -27,7 +28,7 @@ RootT = TypeVar("RootT", bound=AggregateRoot)
 _TO_STORE: Final[Mapping[Kind, Callable[[Any], Any]]] = {Kind.DECIMAL: Decimal128, Kind.DATE: date.isoformat}
 _FROM_STORE: Final[Mapping[Kind, Callable[[Any], Any]]] = {
     Kind.DECIMAL: Decimal128.to_decimal,
-    Kind.STRUCTURE: with_decimals,  # Beanie writes those inside of structures as numbers
+    Kind.STRUCTURE: with_pythons_numbers,  # Beanie writes decimals inside of structures as numbers
 }
 
 
@@ -52,14 +53,22 @@ class Documents:
             return {"tenant": self.tenant.value, "id": identity}
         return identity
 
+    def identity_of(self, entity: AggregateRoot) -> Any:
+        """Return the `_id` of this entity's document."""
+        return self.identity(entity.id)
+
     def bare(self, document: Mapping[str, Any]) -> UUID:
         """Return the identity of a stored document."""
         stored = document[IDENTITY]
         return stored["id"] if isinstance(stored, dict) else stored  # type: ignore[no-any-return]  # UUIDs both
 
-    def one(self, identity: UUID, **conditions: Any) -> dict[str, Any]:
+    def one(self, identity: UUID) -> dict[str, Any]:
         """Return the filter for one document."""
-        return {**self.scope(), IDENTITY: {"$eq": self.identity(identity)}, **conditions}
+        return {**self.scope(), IDENTITY: {"$eq": self.identity(identity)}}
+
+    def expected(self, entity: AggregateRoot, version: int) -> dict[str, Any]:
+        """Return the filter for an entity's document, if it still has this version."""
+        return {**self.scope(), IDENTITY: {"$eq": self.identity_of(entity)}, VERSION: version}
 
     def stored(self, name: str, value: Any) -> tuple[str, Any]:
         """Return an attribute's key and one of its plain values as documents have them."""
@@ -89,7 +98,11 @@ class Documents:
         for name, convert in self._loaded:
             stored = document.get(name)
             values[name] = stored if convert is None or stored is None else convert(stored)
-        return entity_from(kind, values, version=document[VERSION], tenant=self.tenant)
+        return entity_from(kind, values, version=document[VERSION], tenant=self.tenant_of(document))
+
+    def tenant_of(self, document: Mapping[str, Any]) -> TenantId | None:
+        """Return whose a stored document is."""
+        return self.tenant
 
 
 @once_per_kind
@@ -174,6 +187,8 @@ def _mismatches(mapping: EntityMapping, document: type[Any]) -> list[str]:
         alias = document.model_fields[name].alias
         if alias not in (None, name):
             problems.append(f"{subject}.{name} has the alias {alias!r}; keys are the attributes' own names")
+        if _holds_link(document.model_fields[name].annotation):
+            problems.append(f"{subject}.{name} is a link; aggregates name one another by id")
         problems += [f"{subject}.{name} {problem}" for problem in _field_mismatches(has[name], wanted[name])]
     return problems + [f"{subject}.Settings: {problem}" for problem in _setting_mismatches(mapping, document)]
 
@@ -185,6 +200,11 @@ def _field_mismatches(has: Field, wanted: Field) -> list[str]:
     if wanted.nullable and not has.nullable:
         problems.append("does not take None, the entity's attribute does")
     return problems
+
+
+def _holds_link(annotation: Any) -> bool:
+    parts = (get_origin(annotation), *get_args(annotation))
+    return annotation in (Link, BackLink) or any(_holds_link(part) for part in parts if part is not None)
 
 
 def _setting_mismatches(mapping: EntityMapping, document: type[TenantDocument]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Hashable, Mapping, Sequence
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -96,7 +96,7 @@ class BeanieRepository(TrackedRepository[RootT]):
     async def _any(self, specification: Specification) -> bool:
         return await self._asked_one(self._filter(specification), {"_id": 1}) is not None
 
-    def _identity(self, row: Any) -> UUID:
+    def _identity(self, row: Any) -> Hashable:
         return self._documents.bare(row)
 
     def _entity(self, row: Any) -> RootT:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence, Sized
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Final, NoReturn, TypeVar
-from uuid import UUID
 
 from pymongo import DeleteOne, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import InvalidOperation
 from pymongo.read_concern import ReadConcern
 
 from prismicx.adapters.beanie import document as documents_in_reach
@@ -19,14 +19,14 @@ from prismicx.adapters.beanie.collection import BeanieCollection, DocumentCollec
 from prismicx.adapters.beanie.document import TenantDocument
 from prismicx.adapters.beanie.errors import Phase, translated
 from prismicx.adapters.beanie.mapping import Documents
-from prismicx.adapters.beanie.tenancy import collection_name, own_database
-from prismicx.adapters.tenant_guard import TENANT, VERSION
+from prismicx.adapters.beanie.tenancy import collection_name, guard_of, own_database
+from prismicx.adapters.tenant_guard import IDENTITY, TENANT, VERSION, TenantGuard
 from prismicx.adapters.tracking import Changes, Removal, Update
 from prismicx.adapters.unit_of_work import TrackedUnitOfWork, Wiring
 from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.errors import CommitOutcomeUnknownError, ConcurrencyError, TransactionControlError
 from prismicx.domain.identifiers import TenantId
-from prismicx.domain.placement import EntityMapping
+from prismicx.domain.placement import EntityMapping, Reference
 
 ResultT = TypeVar("ResultT")
 
@@ -104,6 +104,14 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
         """Return the driver's collection, which knows no tenant. For this adapter only."""
         return self._client.collection(own_database(mapping, self._tenant), collection_name(mapping))
 
+    def guard_beside(self, mapping: EntityMapping, name: str) -> TenantGuard | None:
+        """Return the guard of the collection of this name in the mapping's database, if it is a mapping's too."""
+        assert self._tenant is not None, "the registry has no guarded collections"
+        for other in self._wiring.mappings.values():
+            if other.placement == mapping.placement and collection_name(other) == name:
+                return guard_of(other, self._tenant)
+        return None
+
     def documents(self, mapping: EntityMapping) -> Documents:
         """Return how this unit's tenant has the mapping's documents."""
         return Documents(mapping, self._tenant)
@@ -123,7 +131,7 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
 
     async def asked(self, mapping: EntityMapping, action: Awaitable[ResultT]) -> ResultT:
         """Await something of the driver, and raise the domain's error for its own."""
-        with self._translated(mapping.entity.__name__):
+        with self._translated(mapping):
             return await action
 
     # --- The primitives. ---
@@ -146,7 +154,7 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
     async def _insert(self, mapping: EntityMapping, entities: Sequence[AggregateRoot]) -> None:
         documents, raw, session = self.documents(mapping), self.raw_collection(mapping), await self._writing()
         new = [documents.document(entity) for entity in entities]
-        with self._translated(mapping.entity.__name__):
+        with self._translated(mapping):
             if len(new) == 1:
                 await raw.insert_one(new[0], session=session)
             else:
@@ -156,31 +164,31 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
         documents, raw, session = self.documents(mapping), self.raw_collection(mapping), await self._writing()
         writes = [
             (
-                documents.one(entity.id, version=version),
+                documents.expected(entity, version),
                 {"$set": {**documents.values(entity, changed), VERSION: version + 1}},
             )
             for entity, version, changed in updates
         ]
-        with self._translated(mapping.entity.__name__):
+        with self._translated(mapping):
             if len(writes) == 1:
                 matched = (await raw.update_one(*writes[0], session=session)).matched_count
             else:
                 requests = [UpdateOne(*write) for write in writes]
                 matched = (await raw.bulk_write(requests, session=session)).matched_count
         if matched != len(updates):
-            await self._refuse_stale(mapping, {entity.id: version for entity, version, _ in updates})
+            await self._refuse_stale(mapping, [(entity, version) for entity, version, _ in updates])
 
     async def _remove(self, mapping: EntityMapping, removals: Sequence[Removal]) -> None:
         documents, raw, session = self.documents(mapping), self.raw_collection(mapping), await self._writing()
-        filters = [documents.one(entity.id, version=version) for entity, version in removals]
-        with self._translated(mapping.entity.__name__):
+        filters = [documents.expected(entity, version) for entity, version in removals]
+        with self._translated(mapping):
             if len(filters) == 1:
                 deleted = (await raw.delete_one(filters[0], session=session)).deleted_count
             else:
                 requests = [DeleteOne(filter_) for filter_ in filters]
                 deleted = (await raw.bulk_write(requests, session=session)).deleted_count
         if deleted != len(removals):
-            await self._refuse_stale(mapping, {entity.id: version for entity, version in removals})
+            await self._refuse_stale(mapping, removals)
 
     async def _commit(self) -> None:
         if self._began and self._session is not None:
@@ -198,11 +206,11 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
     async def _writing(self) -> AsyncClientSession | None:
         return None if self._alone else await self.begin_transaction()
 
-    def _translated(self, subject: str) -> AbstractContextManager[None]:
+    def _translated(self, mapping: EntityMapping) -> AbstractContextManager[None]:
         return translated(
-            subject,
+            mapping.entity.__name__,
             address=self._client.address,
-            tenant_key=None if self._tenant is None else TENANT,
+            tenant_key=None if isinstance(mapping.placement, Reference) else TENANT,
             phase=Phase.COMMITTING if self._alone else Phase.WORKING,
         )
 
@@ -218,26 +226,30 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
             else:
                 return
 
-    async def _refuse_stale(self, mapping: EntityMapping, expected: Mapping[UUID, int]) -> NoReturn:
-        entity, stale = mapping.entity.__name__, tuple(expected)
-        if len(stale) > 1:
+    async def _refuse_stale(self, mapping: EntityMapping, writes: Sequence[tuple[AggregateRoot, int]]) -> NoReturn:
+        stale = [entity.id for entity, _ in writes]
+        if len(writes) > 1:
             # Inside the transaction our own writes would hide which ones did not match.
             await self._end_session()
             documents = self.documents(mapping)
-            wanted = {**documents.scope(), "_id": {"$in": [documents.identity(identity) for identity in expected]}}
-            with self._translated(entity):
-                found = await self.raw_collection(mapping).find(wanted, {VERSION: 1}).to_list()
-            present = {documents.bare(stored): stored[VERSION] for stored in found}
-            changed = tuple(identity for identity in expected if present.get(identity) != expected[identity])
-            stale = changed or stale
-        raise ConcurrencyError(entity, stale)
+            wanted = [documents.expected(entity, version) for entity, version in writes]
+            with self._translated(mapping):
+                found = await self.raw_collection(mapping).find({"$or": wanted}, {IDENTITY: 1}).to_list()
+            fresh = [document[IDENTITY] for document in found]
+            stale = [entity.id for entity, _ in writes if documents.identity_of(entity) not in fresh] or stale
+        raise ConcurrencyError(mapping.entity.__name__, stale)
 
     async def _end_session(self) -> None:
         session, self._session, self._began = self._session, None, False
         if session is None:
             return
         # Shielded: whoever is cancelled here must not leave a transaction open on the server.
-        ending = asyncio.create_task(session.end_session())
+        ending = asyncio.create_task(_ended(session))
         _endings.add(ending)
         ending.add_done_callback(_endings.discard)
         await asyncio.shield(ending)
+
+
+async def _ended(session: AsyncClientSession) -> None:
+    with suppress(InvalidOperation):  # the client was closed before: the server ends what it hears no more of
+        await session.end_session()

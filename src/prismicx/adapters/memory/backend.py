@@ -8,17 +8,20 @@ from typing import Any
 from prismicx.adapters.backend import TrackedBackend
 from prismicx.adapters.memory.repository import MemoryRepository
 from prismicx.adapters.memory.store import Store
+from prismicx.adapters.memory.system import MemorySystemRepository, MemorySystemUnitOfWork
 from prismicx.adapters.memory.unit_of_work import MemoryUnitOfWork
 from prismicx.domain.errors import BackendNotStartedError
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.placement import EntityMapping
 from prismicx.domain.ports import EventHandler, TenantAdmission
+from prismicx.domain.system import SystemAccess
 
 
 class MemoryBackend(TrackedBackend):
     """Units of work in memory, for the unit tests of services.
 
-    It keeps unique keys, versions, tenants and rollback as the databases do. What it holds ends with it.
+    It keeps unique keys, versions, tenants and rollback as the databases do. What it holds ends with it. It has no
+    logins, so system units of work need none.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class MemoryBackend(TrackedBackend):
         super().__init__(
             mappings,
             repository_class=MemoryRepository,
+            system_repository_class=MemorySystemRepository,
             repositories=repositories,
             admission=admission,
             on_commit=on_commit,
@@ -44,6 +48,10 @@ class MemoryBackend(TrackedBackend):
 
     async def close(self) -> None:
         self._running = False
+
+    def _system_unit(self, access: SystemAccess) -> MemorySystemUnitOfWork:
+        record = self._unit(None, read_only=False)
+        return MemorySystemUnitOfWork(access, record=record, wiring=self._system_wiring, store=self._store)
 
     def _unit(self, tenant: TenantId | None, *, read_only: bool) -> MemoryUnitOfWork:
         if not self._running:

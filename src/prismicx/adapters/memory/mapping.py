@@ -35,7 +35,7 @@ class Key(NamedTuple):
 
 @dataclass(slots=True)
 class Table:
-    """The rows of one tenant in one place, no two of which share a unique key; a key with a null is nobody's."""
+    """Rows in one place, no two of which share a tenant and a unique key; a key with a null is nobody's."""
 
     unique: tuple[tuple[str, ...], ...]
     rows: dict[Key, Row] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Table:
     def taken_key(self, key: Key, row: Row) -> tuple[str, ...] | None:
         """Return the unique key of this row that another row has."""
         for attributes in self.unique:
-            if self._owners.get(_entry(attributes, row), key) != key:
+            if self._owners.get(_entry(key, attributes, row), key) != key:
                 return attributes
         return None
 
@@ -52,10 +52,10 @@ class Table:
         """Write a row, or delete it (`None`)."""
         before = self.rows.pop(key, None)
         for attributes in self.unique:
-            if before is not None and self._owners.get(_entry(attributes, before)) == key:
-                del self._owners[_entry(attributes, before)]
+            if before is not None and self._owners.get(_entry(key, attributes, before)) == key:
+                del self._owners[_entry(key, attributes, before)]
             if row is not None and all(row.values[attribute] is not None for attribute in attributes):
-                self._owners.setdefault(_entry(attributes, row), key)  # who had it first keeps it
+                self._owners.setdefault(_entry(key, attributes, row), key)  # who had it first keeps it
         if row is not None:
             self.rows[key] = row
 
@@ -69,13 +69,13 @@ def place_of(mapping: EntityMapping, tenant: TenantId | None) -> Place:
             return Place(tenant_database_name(tenant), mapping.name)
         case Reference(), None:
             return Place("prismicx", mapping.name)
-        case Shared(), TenantId():
+        case Shared(), _:
             return Place("public", mapping.name)
     raise AssertionError(f"{mapping.placement} is not within reach of {tenant}")  # the unit of work has checked it
 
 
-def _entry(attributes: tuple[str, ...], row: Row) -> tuple[Hashable, ...]:
-    return attributes, *(_hashable(row.values[attribute]) for attribute in attributes)
+def _entry(key: Key, attributes: tuple[str, ...], row: Row) -> tuple[Hashable, ...]:
+    return key.tenant, attributes, *(_hashable(row.values[attribute]) for attribute in attributes)
 
 
 def _hashable(value: Any) -> Hashable:

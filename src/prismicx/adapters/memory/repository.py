@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Hashable, Sequence
 from copy import deepcopy
 from typing import Any, cast
 from uuid import UUID
@@ -45,7 +45,7 @@ class MemoryRepository(TrackedRepository[RootT]):
     async def _any(self, specification: Specification) -> bool:
         return bool(self._matching(specification))
 
-    def _identity(self, row: Any) -> UUID:
+    def _identity(self, row: Any) -> Hashable:
         return cast("UUID", row.values["id"])  # every entity's
 
     def _entity(self, row: Any) -> RootT:

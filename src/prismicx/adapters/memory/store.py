@@ -102,12 +102,15 @@ class Overlay:
     def _read(self, place: Place, mapping: EntityMapping) -> Table:
         table = Table(tuple(tuple(attributes) for attributes in mapping.unique))
         for key, row in self._store.tables.get(place, {}).items():
-            if key.tenant == self._tenant and (place, key) not in self._writes:
+            if self._sees(key) and (place, key) not in self._writes:
                 table.put(key, row)
         for (written_place, key), write in self._writes.items():
             if written_place == place:
                 table.put(key, write.after)
         return table
+
+    def _sees(self, key: Key) -> bool:
+        return key.tenant == self._tenant
 
     def _write(self, mapping: EntityMapping, key: Key, row: Row | None) -> None:
         self._require_unique(mapping, key, row)
@@ -121,3 +124,10 @@ class Overlay:
         taken = None if row is None else self.table(mapping).taken_key(key, row)
         if taken is not None:
             raise DuplicateEntityError(mapping.entity.__name__, taken)
+
+
+class SystemOverlay(Overlay):
+    """The writes of one unit of work over all tenants."""
+
+    def _sees(self, key: Key) -> bool:
+        return True

@@ -63,4 +63,4 @@ class MemoryUnitOfWork(TrackedUnitOfWork):
             raise
 
     def _key(self, entity: AggregateRoot) -> Key:
-        return Key(self.tenant, entity.id)
+        return Key(entity.tenant, entity.id)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from prismicx.adapters.sqlalchemy.errors import Translation, unavailable
 from prismicx.adapters.sqlalchemy.pool import Connection, ConnectionPool, Leftover
+from prismicx.adapters.sqlalchemy.proof import TenantProof, opening_message
 from prismicx.adapters.sqlalchemy.session import SessionFactory
 from prismicx.adapters.sqlalchemy.transaction import Transaction
 from prismicx.domain.errors import (
@@ -29,7 +30,11 @@ _START_UP_SETTINGS: Final = {  # for Citus; plain PostgreSQL takes them as place
     "citus.propagate_set_commands": "local",
     "citus.enable_schema_based_sharding": "on",
 }
+_IN_PASSWORDS: Final = "a password has %2F, %23, %3F and %40 for '/', '#', '?' and '@'"
 _ADDRESS_OPTIONS: Final = frozenset(("host", "port", "sslmode", "application_name"))
+
+
+_VISIBLE: Final = 16 * 1024  # bytes of a message that a server may show to others, until it has said how many it does
 
 
 class DatabaseClient:
@@ -46,6 +51,9 @@ class DatabaseClient:
         connect_timeout: seconds to make a connection.
         acquire_timeout: seconds to wait for a connection while all are in use.
         statement_cache_size: statements that each connection keeps prepared.
+
+    Attributes:
+        proof: what proves the tenant of each transaction, set by the backend that the client is given to.
     """
 
     def __init__(  # noqa: PLR0917 -- the signature of the document that the framework was asked to implement
@@ -84,6 +92,8 @@ class DatabaseClient:
         self._max_pool_size = max_pool_size
         self._acquire_timeout = acquire_timeout
         self._pool: ConnectionPool | None = None
+        self._visible = _VISIBLE
+        self.proof: TenantProof | None = None
         self.sessions = SessionFactory(pooler=pooler)
 
     @classmethod
@@ -97,12 +107,14 @@ class DatabaseClient:
         """
         try:
             parts = urlsplit(dsn)
-            port = parts.port
-        except ValueError as error:
-            raise _no_address("it cannot be read") from error
+            given = dict(parse_qsl(parts.query))
+            port = int(given.get("port") or parts.port or 5432)
+        except ValueError:  # its text repeats a part of the address, at times the password
+            raise _no_address("it cannot be read; " + _IN_PASSWORDS) from None
+        if "@" in parts.path + parts.query + parts.fragment:
+            raise _no_address("a '@' stands behind the host; " + _IN_PASSWORDS)
         if parts.scheme.removesuffix("+asyncpg") not in ("postgresql", "postgres"):
             raise _no_address("it must begin with postgresql://")
-        given = dict(parse_qsl(parts.query))
         unknown = sorted(given.keys() - _ADDRESS_OPTIONS)
         if unknown:
             raise _no_address(f"prismicx does not know {', '.join(unknown)}")
@@ -113,7 +125,7 @@ class DatabaseClient:
         user = unquote(parts.username or "postgres")
         return cls(
             host=given.get("host") or unquote(parts.hostname or "localhost"),
-            port=int(given.get("port") or port or 5432),
+            port=port,
             user=user,
             password=unquote(parts.password) if parts.password else None,
             database=unquote(parts.path.lstrip("/")) or user,
@@ -204,7 +216,18 @@ class DatabaseClient:
                 encoder=lambda text, prefix=prefix: prefix + text.encode(),
                 decoder=lambda data, prefix=prefix: json.loads(data[len(prefix) :]),
             )
+        if self.proof is not None:
+            self._visible = await connection.fetchval(_SHOWN_OF_QUERIES)
         return cast("Connection", connection)
+
+    def opening(self, begin: str, tenant: TenantId, connection: Connection) -> str:
+        """Return the message that begins a transaction of the tenant on this connection, with its proof if it has one.
+
+        Args:
+            begin: BEGIN with its options, in capital letters, spaces between them.
+        """
+        pid = connection.get_server_pid()
+        return opening_message(begin, tenant, proof=self.proof, pid=pid, visible=self._visible)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -219,8 +242,9 @@ class DatabaseClient:
 
     @asynccontextmanager
     async def session(self, tenant: TenantId) -> AsyncIterator[AsyncSession]:
-        """Open a SQLAlchemy session in a transaction of this tenant.
+        """Open a SQLAlchemy session in a transaction of this tenant, which takes SQL as text too.
 
+        The tenant is added to every statement but text, which row-level security alone keeps to the tenant's rows.
         `await session.commit()` makes its work last and ends it; leaving the block without discards it, so that
         neither an error nor an early return leaves half of it behind.
 
@@ -235,9 +259,12 @@ class DatabaseClient:
         transaction = Transaction(self, tenant, read_only=False, keys={})
         await transaction.begin()
         try:
-            yield transaction.session(committable=True)
+            yield transaction.session(committable=True, takes_text=True)
         finally:
             await transaction.rollback()
+
+
+_SHOWN_OF_QUERIES: Final = "SELECT pg_size_bytes(current_setting('track_activity_query_size'))"
 
 
 def _no_address(reason: str) -> InvalidNameError:

@@ -22,6 +22,7 @@ from prismicx.domain.errors import (
     PrismicxError,
     ReadOnlyUnitOfWorkError,
     StatementTimeoutError,
+    TenantProofMismatchError,
     TransactionConflictError,
 )
 
@@ -31,6 +32,11 @@ Keys = Mapping[str, tuple[str, tuple[str, ...]]]
 _CONSTRAINTS: Final = ("23502", "23503", "23514")
 _CONFLICTS: Final = ("40001", "40P01", "55P03")
 _SHUTDOWNS: Final = ("57P01", "57P02", "57P03")
+_PROOFS: Final = {  # as prismicx.set_tenant raises them
+    "PX001": "the database does not have the key that this service proves its tenants with: give both the same "
+    "PRISMICX_TENANT_PROOF_KEYS, and run `prismicx db rotate-key`",
+    "PX002": "the clocks of the service and of the database differ by more than five minutes: set them right",
+}
 _QUOTED: Final = re.compile(r'"([^"]+)"')
 _SHARD_SUFFIX: Final = re.compile(r"_\d{6,}$")
 
@@ -88,6 +94,8 @@ def named(error: BaseException, keys: Keys) -> PrismicxError:
         return TransactionConflictError(code)
     if code == "57014":
         return StatementTimeoutError("the database cancelled a statement: it took too long, or somebody asked for it")
+    if code in _PROOFS:
+        return TenantProofMismatchError(_PROOFS[code])
     if code == "25006":
         return ReadOnlyUnitOfWorkError("a statement")
     return DatabaseError(code, text)

@@ -30,6 +30,7 @@ from sqlalchemy.types import TypeEngine
 
 from prismicx.adapters.fields import Field, Kind, fields_of
 from prismicx.adapters.sqlalchemy.fitting import misfits, own_columns, own_table
+from prismicx.adapters.sqlalchemy.scope import TENANT_COLUMN
 from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.errors import InvalidNameError, MappingError
 from prismicx.domain.identifiers import TenantId, plugin_schema_name, stored_name, tenant_database_name
@@ -62,7 +63,10 @@ class PlacedTable:
         version: the column of the version.
         tenant: the column of the tenant; `None` in the registry.
         keys: the attributes of each unique key, by the name of its constraint.
+        identity: the attributes that tell apart the rows within reach.
     """
+
+    identity: tuple[str, ...] = ("id",)
 
     def __init__(self, mapping: EntityMapping, table: Table, columns: Mapping[str, Column[Any]]) -> None:
         self.mapping = mapping
@@ -73,6 +77,8 @@ class PlacedTable:
         self.tenant = None if isinstance(mapping.placement, Reference) else columns["tenant_id"]
         self.keys = dict(_keys(self))
         table.info["prismicx"] = _role_of(mapping.placement)
+        if self.tenant is not None:
+            table.info[TENANT_COLUMN] = self.tenant.name
 
     @property
     def is_per_tenant(self) -> bool:
@@ -265,4 +271,8 @@ def _given(tenant: TenantId | None) -> TenantId:
 
 @lru_cache(maxsize=4096)
 def _in_schema(table: Table, schema: str) -> Table:
-    return table if table.schema == schema else table.to_metadata(MetaData(), schema=schema)
+    if table.schema == schema:
+        return table
+    copy = table.to_metadata(MetaData(), schema=schema)
+    copy.info.update(table.info)
+    return copy

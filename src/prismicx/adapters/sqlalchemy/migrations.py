@@ -15,7 +15,6 @@ from prismicx.adapters.sqlalchemy.errors import Translation
 from prismicx.adapters.sqlalchemy.pool import Connection
 from prismicx.adapters.sqlalchemy.provisioning import Provisioner
 from prismicx.adapters.sqlalchemy.tenancy import (
-    CURRENT_TENANT,
     literal,
     protecting_statements,
     qualified,
@@ -52,10 +51,10 @@ class SqlAlchemyPluginSchemas(PluginSchemas):
         schema = plugin_schema_name(tenant, plugin_type)
         await self._provisioner.ensure(schema, self._provisioner.plugin_tables(plugin_type))
         async with self._provisioner.locked(schema), self._as_owner_of(schema) as connection:
-            await connection.execute(f"BEGIN; SELECT prismicx.set_tenant('{tenant.value}')")
+            await connection.execute(self._provisioner.admin.opening("BEGIN", tenant, connection))
             await connection.execute("SET LOCAL lock_timeout = '30s'")
             await _run(connection, schema, plugin, migrations)
-            await _protect(connection, schema, tenant=tenant, application_role=self._provisioner.client.user)
+            await _protect(connection, schema, tenant=tenant, provisioner=self._provisioner)
             await connection.execute("COMMIT")
 
     async def applied(self, tenant: TenantId, plugin_type: PluginType, plugin: str) -> Sequence[str]:
@@ -126,18 +125,19 @@ async def _run(connection: Connection, schema: str, plugin: str, migrations: Seq
         applied[version] = migration.checksum
 
 
-async def _protect(connection: Connection, schema: str, *, tenant: TenantId, application_role: str) -> None:
+async def _protect(connection: Connection, schema: str, *, tenant: TenantId, provisioner: Provisioner) -> None:
     """Put every table of the schema behind a policy, and let the application use what there is."""
+    current_tenant = provisioner.current_tenant
     for name, kind, has_tenant in await connection.fetch(_RELATIONS, schema):
         relation, rights = qualified(schema, name), "SELECT"
         if kind == "table":
-            condition = f"tenant_id = {CURRENT_TENANT}" if has_tenant else f"{CURRENT_TENANT} = {literal(tenant.value)}"
+            condition = f"tenant_id = {current_tenant}" if has_tenant else f"{current_tenant} = {literal(tenant.value)}"
             for statement in protecting_statements(relation, condition):
                 await connection.execute(statement)
             rights = "SELECT" if name == LEDGER else "SELECT, INSERT, UPDATE, DELETE"
         elif kind == "sequence":
             relation, rights = f"SEQUENCE {relation}", "USAGE"
-        await connection.execute(f"GRANT {rights} ON {relation} TO {quoted(application_role)}")
+        await connection.execute(f"GRANT {rights} ON {relation} TO {quoted(provisioner.client.user)}")
 
 
 def scram_verifier(password: str) -> str:

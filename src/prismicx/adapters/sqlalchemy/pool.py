@@ -17,6 +17,9 @@ import asyncpg
 from prismicx.domain.errors import BackendNotStartedError, DatabaseUnavailableError
 
 _CLEANING_SECONDS: Final = 5.0
+# A PREPARE in SQL can put its own statement under the name of one that the next user's driver believes it prepared.
+_FORGET: Final = "DISCARD TEMP; DISCARD SEQUENCES; SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql"
+_NOTHING_PREPARED: Final = "SELECT 0"
 
 
 class Connection(Protocol):
@@ -27,6 +30,7 @@ class Connection(Protocol):
     async def fetchrow(self, query: str, *args: Any) -> Any: ...
     async def fetchval(self, query: str, *args: Any) -> Any: ...
     def cursor(self, query: str, *args: Any) -> Any: ...
+    def get_server_pid(self) -> int: ...
     def is_closed(self) -> bool: ...
     def is_in_transaction(self) -> bool: ...
     async def reset(self) -> None: ...
@@ -198,7 +202,8 @@ class ConnectionPool:
                 await connection.execute("ROLLBACK")
                 if leftover is Leftover.SESSION:
                     await connection.reset()
-                    await connection.execute("DISCARD TEMP; DISCARD SEQUENCES")
+                    if await connection.execute(_FORGET) != _NOTHING_PREPARED:
+                        connection.terminate()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             connection.terminate()
         except BaseException:

@@ -12,7 +12,7 @@ from prismicx.adapters.sqlalchemy.errors import Translation
 from prismicx.adapters.sqlalchemy.mapping import PlacedTable, Tables
 from prismicx.adapters.sqlalchemy.pool import Connection
 from prismicx.adapters.sqlalchemy.tenancy import (
-    CURRENT_TENANT,
+    current_tenant,
     protecting_statements,
     qualified,
     quoted,
@@ -50,6 +50,11 @@ class Provisioner:
         """Return the tables that belong into each tenant's database."""
         return self.tables.placed_as(TenantDatabase())
 
+    @property
+    def current_tenant(self) -> str:
+        """Return the expression by which policies know the tenant."""
+        return current_tenant(proven=self.client.proof is not None)
+
     def role(self, schema: str) -> str:
         """Return the role that owns a schema."""
         return schema_role_name(self.admin.database, schema)
@@ -71,7 +76,7 @@ class Provisioner:
             for placed in tables:
                 assert placed.tenant is not None, "only the registry's tables have no tenant"
                 name = qualified(schema, placed.table.name)
-                for statement in protecting_statements(name, f"{quoted(placed.tenant.name)} = {CURRENT_TENANT}"):
+                for statement in protecting_statements(name, f"{quoted(placed.tenant.name)} = {self.current_tenant}"):
                     await connection.execute(statement)
                 await connection.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {application}")
 
@@ -99,12 +104,13 @@ class Provisioner:
 
     async def remove_rows(self, tenant: TenantId) -> None:
         """Delete the tenant's rows from every shared table."""
-        async with self.admin.connection() as connection, _transaction(connection):
-            await connection.execute("SELECT prismicx.set_tenant($1)", tenant.value)
+        async with self.admin.connection() as connection:
+            await connection.execute(self.admin.opening("BEGIN", tenant, connection))
             for placed in reversed(self.tables.placed_as(Shared())):
                 assert placed.tenant is not None, "only the registry's tables have no tenant"
                 name = qualified(placed.schema(tenant), placed.table.name)
                 await connection.execute(f"DELETE FROM {name} WHERE {quoted(placed.tenant.name)} = $1", tenant.value)  # noqa: S608 -- quoted names of ours
+            await connection.execute("COMMIT")
 
     @asynccontextmanager
     async def locked(self, schema: str) -> AsyncIterator[Connection]:

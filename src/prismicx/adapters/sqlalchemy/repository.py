@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Hashable, Sequence
+from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
@@ -79,8 +80,9 @@ class SqlAlchemyRepository(TrackedRepository[RootT]):
     ) -> AsyncGenerator[Sequence[Any], None]:
         statement = self._work.statements.rows(self._placed, specification, order, limited=False)
         arguments = statement.arguments(self._scoped(self._values(specification)))
-        async for rows in self._work.transaction.batches(statement.sql(self._schema), arguments):
-            yield rows
+        async with aclosing(self._work.transaction.batches(statement.sql(self._schema), arguments)) as batches:
+            async for rows in batches:
+                yield rows
 
     async def _count(self, specification: Specification) -> int:
         statement = self._work.statements.count(self._placed, specification)
@@ -91,7 +93,7 @@ class SqlAlchemyRepository(TrackedRepository[RootT]):
         statement = self._work.statements.any(self._placed, specification)
         return bool(await self._fetch(statement, self._values(specification)))
 
-    def _identity(self, row: Any) -> UUID:
+    def _identity(self, row: Any) -> Hashable:
         identity: UUID = row[0]
         return identity
 
@@ -101,7 +103,10 @@ class SqlAlchemyRepository(TrackedRepository[RootT]):
             for name, read in self._readers:
                 if values[name] is not None:
                     values[name] = read(values[name])
-        return entity_from(self._kind, values, version=row[len(self._names)], tenant=self._unit.tenant)
+        return self._made(values, version=row[len(self._names)])
+
+    def _made(self, values: dict[str, Any], *, version: int) -> RootT:
+        return entity_from(self._kind, values, version=version, tenant=self._unit.tenant)
 
     async def _fetch(self, statement: Statement, values: Sequence[Any]) -> Sequence[Any]:
         arguments = statement.arguments(self._scoped(values))

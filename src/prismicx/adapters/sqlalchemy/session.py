@@ -9,19 +9,25 @@ from typing import Any, Final, NoReturn
 from uuid import uuid4
 
 from sqlalchemy import Engine, NullPool, event
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from sqlalchemy.util import await_only, greenlet_spawn
 
+from prismicx.adapters.sqlalchemy.belonging import keep_to
 from prismicx.adapters.sqlalchemy.pool import Connection
+from prismicx.adapters.sqlalchemy.scope import RAW_OPTION, TENANT_OPTION, TenantCompiler, before_execute, refuse_text
+from prismicx.adapters.sqlalchemy.structures import structure_as_json
 from prismicx.domain.errors import TransactionControlError, UnitOfWorkClosedError
+from prismicx.domain.identifiers import TenantId
 
 _borrowed: ContextVar[Connection] = ContextVar("prismicx_borrowed_connection")
 
 _FORBIDDEN: Final = re.compile(
     r"""\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*
-    (BEGIN|START\s+TRANSACTION|COMMIT|END|ABORT|ROLLBACK(?!\s+(?:WORK\s+|TRANSACTION\s+)?TO\b)|PREPARE\s+TRANSACTION
-    |(?:RE)?SET\s+(?:SESSION\s+|LOCAL\s+)?(?:app\.current_tenant_id|ROLE|SESSION\s+AUTHORIZATION)|DISCARD|RESET\s+ALL)\b""",
+    (BEGIN|START\s+TRANSACTION|COMMIT|END|ABORT|ROLLBACK(?!\s+(?:WORK\s+|TRANSACTION\s+)?TO\b)
+    |PREPARE|EXECUTE|DEALLOCATE|DISCARD|DO|RESET(?:\s+\w+)*
+    |SET(?!\s+LOCAL\s+(?!ROLE\b|SESSION_AUTHORIZATION\b)\w+\s*(?:=|TO\b)|\s+CONSTRAINTS\b)(?:\s+\w+)*)(?!\w)""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 
@@ -35,29 +41,38 @@ class SessionFactory:
             "postgresql+asyncpg://",
             poolclass=NullPool,
             isolation_level="AUTOCOMMIT",  # SQLAlchemy begins nothing: the transaction is there
+            json_serializer=structure_as_json,
             async_creator=_lend,
             connect_args=by_a_pooler if pooler == "transaction" else {},
         )
-        event.listen(self._engine.sync_engine, "before_cursor_execute", _refuse_transaction_control)
+        self._engine.dialect.statement_compiler = TenantCompiler
+        event.listen(self._engine.sync_engine, "before_execute", before_execute, retval=True)
+        event.listen(self._engine.sync_engine, "before_cursor_execute", _refuse)
+        self._dialect: Any = PGDialect_asyncpg(json_serializer=structure_as_json)  # type: ignore[no-untyped-call]  # SQLAlchemy's constructors have no types
 
     @property
     def dialect(self) -> Any:
-        """The dialect that statements are compiled with."""
-        return self._engine.dialect
+        """The dialect of the adapter's own statements, which name the tenant by themselves."""
+        return self._dialect
 
     def session(
         self,
         connection: Connection,
+        tenant: TenantId,
         *,
         before_statement: Callable[[], Awaitable[None]] | None,
         schemas: Mapping[str | None, str] | None,
         commit: Callable[[], Awaitable[None]] | None,
+        takes_text: bool,
     ) -> TenantSession:
         """Return a session whose statements run on this connection, inside its open transaction."""
-        engine = self._engine.sync_engine
+        options: dict[str, Any] = {TENANT_OPTION: tenant.value, RAW_OPTION: takes_text}
         if schemas:
-            engine = engine.execution_options(schema_translate_map=dict(schemas))
-        return TenantSession(connection, engine, before_statement=before_statement, commit=commit)
+            options["schema_translate_map"] = dict(schemas)
+        engine = self._engine.sync_engine.execution_options(**options)
+        session = TenantSession(connection, engine, before_statement=before_statement, commit=commit)
+        keep_to(session.sync_session, tenant.value)
+        return session
 
     async def close(self) -> None:
         """Let go of the engine."""
@@ -88,6 +103,9 @@ class _GuardedSession(Session):
     def rollback(self) -> NoReturn:
         raise TransactionControlError("session.rollback()")
 
+    def connection(self, *args: Any, **options: Any) -> NoReturn:
+        raise TransactionControlError("session.connection()")
+
     def close(self) -> NoReturn:
         raise TransactionControlError("session.close()")
 
@@ -106,7 +124,9 @@ class _GuardedSession(Session):
 class TenantSession(AsyncSession):
     """An `AsyncSession` inside the transaction of a unit of work, which alone begins and ends it.
 
-    `begin_nested` is a savepoint, as usual. What the unit of work holds is written before each statement. Errors are
+    Each statement names the tenant, for every table that has one. SQL as text is refused unless it is `raw_sql(…)`; so
+    are objects of another tenant, and `connection()`. New objects are stamped with the tenant. `begin_nested` is a
+    savepoint, as usual. What the unit of work holds is written before each statement. The database's errors are
     SQLAlchemy's own.
     """
 
@@ -175,7 +195,8 @@ def _unique_name() -> str:
     return f"prismicx_{uuid4().hex}"
 
 
-def _refuse_transaction_control(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+def _refuse(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:  # noqa: FBT001, PLR0917 -- an event's parameters
     found = _FORBIDDEN.match(statement)
     if found:
         raise TransactionControlError(" ".join(found.group(1).split()))
+    refuse_text(connection, getattr(context, "compiled", None))

@@ -48,7 +48,6 @@ _NUMERIC_OID: Final = 1700
 _WHOLE_TYPE: Final = BigInteger()
 _ID_TYPE: Final = Uuid()
 _VERSION: Final = "prismicx_expected_version"
-_EXPECTED: Final[Mapping[str, TypeEngine[Any]]] = {"id": _ID_TYPE, _VERSION: _WHOLE_TYPE}
 
 
 class Statement:
@@ -126,7 +125,7 @@ class Statements:
     def update(self, placed: PlacedTable, changed: Sequence[Field]) -> Statement:
         """Return the update of any number of rows, which returns the ids that matched.
 
-        Values: tenant, ids, expected versions, then a list for each changed field.
+        Values: tenant, ids, expected versions (over all tenants: their tenants), then a list for each changed field.
         """
         names = tuple(field.name for field in changed)
         return self._once((placed, "update", names), lambda: self._update(placed, names))
@@ -134,7 +133,7 @@ class Statements:
     def delete(self, placed: PlacedTable) -> Statement:
         """Return the delete of any number of rows, which returns the ids that matched.
 
-        Values: tenant, ids, expected versions.
+        Values: tenant, ids, expected versions (over all tenants: their tenants).
         """
         return self._once((placed, "delete"), lambda: self._delete(placed))
 
@@ -197,21 +196,20 @@ class Statements:
     def _update(self, placed: PlacedTable, changed: Sequence[str]) -> Statement:
         table = _statement_table(placed)
         columns = columns_by_attribute(placed.columns, table)
-        types = {**_EXPECTED} | {name: parameter_type(columns[name].type) for name in changed}
+        types = _expected(placed) | {name: parameter_type(columns[name].type) for name in changed}
         new = _unnested("new", types)
         written: dict[Any, Any] = {columns[name]: new.c[name] for name in changed}
         written[table.c[placed.version.key]] = table.c[placed.version.key] + literal_column("1")
         statement = _scoped(update(table), placed, table).values(written)
-        statement = statement.where(columns["id"] == new.c.id, table.c[placed.version.key] == new.c[_VERSION])
-        return self._compiled(placed, statement.returning(columns["id"]), _lists(types))
+        statement = statement.where(*_matches(placed, table, new))
+        return self._compiled(placed, statement.returning(*_key(placed, columns)), _lists(types))
 
     def _delete(self, placed: PlacedTable) -> Statement:
         table = _statement_table(placed)
-        identity = columns_by_attribute(placed.columns, table)["id"]
-        old = _unnested("old", _EXPECTED)
-        statement = _scoped(delete(table), placed, table)
-        statement = statement.where(identity == old.c.id, table.c[placed.version.key] == old.c[_VERSION])
-        return self._compiled(placed, statement.returning(identity), _lists(_EXPECTED))
+        types = _expected(placed)
+        statement = _scoped(delete(table), placed, table).where(*_matches(placed, table, _unnested("old", types)))
+        key = _key(placed, columns_by_attribute(placed.columns, table))
+        return self._compiled(placed, statement.returning(*key), _lists(types))
 
     # --- Compiling them. ---
 
@@ -267,6 +265,23 @@ def _scoped(statement: Any, placed: PlacedTable, table: FromClause) -> Any:
     if placed.tenant is None:
         return statement
     return statement.where(table.c[placed.tenant.key] == bindparam(_TENANT, type_=Text()))
+
+
+def _key(placed: PlacedTable, columns: Mapping[str, Any]) -> list[Any]:
+    """Return the columns that tell rows apart: the id; over all tenants, the tenant too."""
+    return [columns[name] for name in placed.identity]
+
+
+def _expected(placed: PlacedTable) -> dict[str, TypeEngine[Any]]:
+    """Return what a write names its rows by: id and version; over all tenants, the tenant too."""
+    further: dict[str, TypeEngine[Any]] = {name: Text() for name in placed.identity[1:]}
+    return {"id": _ID_TYPE, _VERSION: _WHOLE_TYPE, **further}
+
+
+def _matches(placed: PlacedTable, table: FromClause, given: Any) -> list[Any]:
+    columns = columns_by_attribute(placed.columns, table)
+    same = [columns[name] == given.c[name] for name in placed.identity]
+    return [*same, table.c[placed.version.key] == given.c[_VERSION]]
 
 
 def _named(slots: Sequence[Slot]) -> dict[str, Slot]:

@@ -10,13 +10,11 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from prismicx.adapters.sqlalchemy.mapping import REGISTRY_SCHEMA, PlacedTable, Tables
 from prismicx.adapters.sqlalchemy.pool import Connection
+from prismicx.adapters.sqlalchemy.proof_check import PLAIN_TENANT, PROVEN_TENANT, proof_statements
 from prismicx.domain.errors import DatabaseError, MappingError, UnsafeRoleError
 from prismicx.domain.placement import Reference, Shared
 
 POLICY: Final = "prismicx_tenant"
-CURRENT_TENANT: Final = "NULLIF(current_setting('app.current_tenant_id', true), '')"
-"""The tenant of the transaction; null where none was set, which no row equals."""
-
 _SETUP_LOCK: Final = 7_707_060_001
 _SET_TENANT: Final = """\
 CREATE OR REPLACE FUNCTION prismicx.set_tenant(tenant text) RETURNS void LANGUAGE plpgsql AS $body$
@@ -26,30 +24,38 @@ END
 $body$"""
 
 
-def setup_statements(tables: Tables, *, database: str, application_role: str, dialect: Any) -> Sequence[str]:
+def current_tenant(*, proven: bool) -> str:
+    """Return the expression by which policies know the tenant."""
+    return PROVEN_TENANT if proven else PLAIN_TENANT
+
+
+def setup_statements(
+    tables: Tables, *, database: str, application_role: str, dialect: Any, proven: bool
+) -> Sequence[str]:
     """Return the SQL that prepares a database, in order; each statement is safe to run again.
 
-    The owner of the database runs it, in one transaction. It holds no password.
+    The owner of the database runs it, in one transaction. It holds no password and no key.
     """
     role, here = quoted(application_role), quoted(database)
     statements = [
         f"SELECT pg_advisory_xact_lock({_SETUP_LOCK})",
         f"CREATE SCHEMA IF NOT EXISTS {REGISTRY_SCHEMA}",
         _SET_TENANT,
-        _create_role(application_role),
+        role_statement(application_role),
         f"GRANT USAGE ON SCHEMA {REGISTRY_SCHEMA} TO PUBLIC",
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
         f"REVOKE TEMPORARY ON DATABASE {here} FROM PUBLIC",
         f"GRANT CONNECT ON DATABASE {here} TO {role}",
         f"GRANT USAGE ON SCHEMA public TO {role}",
     ]
+    statements += proof_statements(role) if proven else ()
     statements += table_statements(tables.placed_as(Reference()), dialect=dialect)
     shared = tables.placed_as(Shared())
     statements += table_statements(shared, dialect=dialect)
     for placed in shared:
         assert placed.tenant is not None, "only the registry's tables have no tenant"
         name = qualified(placed.schema(None), placed.table.name)
-        statements += protecting_statements(name, f"{quoted(placed.tenant.name)} = {CURRENT_TENANT}")
+        statements += protecting_statements(name, f"{quoted(placed.tenant.name)} = {current_tenant(proven=proven)}")
         statements.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {role}")
     return statements
 
@@ -76,12 +82,13 @@ async def require_safe_role(connection: Connection) -> None:
     """Return if the role of the connection cannot walk around row-level security.
 
     Raises:
-        UnsafeRoleError: it is a superuser, passes by policies, makes roles, or owns tables, itself or as a member.
+        UnsafeRoleError: it is a superuser, passes by policies, makes roles, replicates, or owns tables, itself or as a
+            member.
         DatabaseError: the database has not been prepared.
     """
     if await connection.fetchval("SELECT to_regprocedure('prismicx.set_tenant(text)')") is None:
         raise DatabaseError("42883", "the database has not been prepared for prismicx: run `prismicx db init`")
-    role, superuser, bypasses, makes_roles, powers, owned = await connection.fetchrow(_ROLE_AUDIT)
+    role, superuser, bypasses, makes_roles, replicates, powers, owned = await connection.fetchrow(_ROLE_AUDIT)
     reasons = []
     if superuser:
         reasons.append("it is a superuser")
@@ -89,6 +96,8 @@ async def require_safe_role(connection: Connection) -> None:
         reasons.append("it has BYPASSRLS")
     if makes_roles:
         reasons.append("it has CREATEROLE, so it could make itself a member of any role")
+    if replicates:
+        reasons.append("it has REPLICATION, so it could read every change of every tenant")
     if powers and not superuser:
         reasons.append(f"it is a member of {', '.join(powers)}")
     if owned and not superuser:
@@ -116,12 +125,14 @@ async def table_problems(connection: Connection, placed: PlacedTable, schema: st
     row = await connection.fetchrow(_TABLE_AUDIT, schema, placed.table.name, POLICY)
     if row is None:
         return [f"there is no table {name}"]
-    columns, protected, policies, permitted = row
+    columns, protected, policies, proven, permitted = row
     problems = [f"{name} has no column {column.name}" for column in placed.table.columns if column.name not in columns]
     if not protected:
         problems.append(f"{name} is not behind row-level security, enabled and forced")
     if not policies:
         problems.append(f"{name} has no policy {POLICY}")
+    elif not proven:
+        problems.append(f"policy {POLICY} of {name} does not rest on the proof of tenant, which the database asks for")
     if not permitted:
         problems.append(f"the application's role may not read and write {name}")
     return problems
@@ -142,7 +153,8 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _create_role(role: str) -> str:
+def role_statement(role: str) -> str:
+    """Return the statement that makes a login that can do nothing yet, where there is none of this name."""
     return (
         f"DO $body$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {literal(role)}) THEN "
         f"CREATE ROLE {quoted(role)} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB NOREPLICATION; "
@@ -159,9 +171,9 @@ def _sql(element: Any, dialect: Any) -> str:
 
 
 _ROLE_AUDIT: Final = """
-SELECT r.rolname, r.rolsuper, r.rolbypassrls, r.rolcreaterole,
+SELECT r.rolname, r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolreplication,
     ARRAY(SELECT p.rolname::text FROM pg_catalog.pg_roles p
-          WHERE p.oid <> r.oid AND (p.rolsuper OR p.rolbypassrls OR p.rolcreaterole)
+          WHERE p.oid <> r.oid AND (p.rolsuper OR p.rolbypassrls OR p.rolcreaterole OR p.rolreplication)
           AND pg_has_role(r.oid, p.oid, 'MEMBER') ORDER BY 1),
     ARRAY(SELECT c.oid::regclass::text FROM pg_catalog.pg_class c
           WHERE c.relkind IN ('r', 'p') AND c.relrowsecurity AND pg_has_role(r.oid, c.relowner, 'MEMBER')
@@ -173,6 +185,9 @@ SELECT ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     c.relrowsecurity AND c.relforcerowsecurity,
     (SELECT count(*) FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = $3),
+    to_regprocedure('prismicx.current_tenant()') IS NULL OR EXISTS (
+        SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = $3
+        AND strpos(pg_get_expr(p.polqual, c.oid), 'current_tenant()') > 0),
     has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
     AND has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE')
     AND has_table_privilege(c.oid, 'DELETE')

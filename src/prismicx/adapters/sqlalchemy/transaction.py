@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from prismicx.adapters.sqlalchemy.errors import Keys, Translation
-from prismicx.adapters.sqlalchemy.pool import Connection, Leftover
+from prismicx.adapters.sqlalchemy.pool import Connection, ConnectionPool, Leftover
 from prismicx.adapters.sqlalchemy.session import TenantSession
 from prismicx.domain.errors import DatabaseError, PrismicxError, TransactionControlError, UnitOfWorkClosedError
 from prismicx.domain.identifiers import TenantId
@@ -26,7 +26,17 @@ class Transaction:
         keys: the unique keys that its statements can violate.
     """
 
-    __slots__ = ("_client", "_connection", "_doomed", "_keys", "_read_only", "_savepoints", "_session", "_tenant")
+    __slots__ = (
+        "_client",
+        "_connection",
+        "_doomed",
+        "_keys",
+        "_pool",
+        "_read_only",
+        "_savepoints",
+        "_session",
+        "_tenant",
+    )
 
     def __init__(self, client: DatabaseClient, tenant: TenantId | None, *, read_only: bool, keys: Keys) -> None:
         self._client = client
@@ -34,6 +44,7 @@ class Transaction:
         self._read_only = read_only
         self._keys = keys
         self._connection: Connection | None = None
+        self._pool: ConnectionPool | None = None
         self._session: TenantSession | None = None
         self._savepoints = 0
         self._doomed = False
@@ -57,11 +68,11 @@ class Transaction:
     async def begin(self) -> None:
         """Borrow a connection, begin, and name the tenant: one message. Nothing stays open where that fails."""
         opening = "BEGIN READ ONLY" if self._read_only else "BEGIN"
-        if self._tenant is not None:
-            # A literal, because a message of two statements binds nothing: hence a validated TenantId and nothing else.
-            opening += f"; SELECT prismicx.set_tenant('{self._tenant.value}')"
-        self._connection = await self._client.pool.acquire()
+        self._pool = self._client.pool
+        self._connection = await self._pool.acquire()
         try:
+            if self._tenant is not None:
+                opening = self._client.opening(opening, self._tenant, self._connection)
             await self.execute(opening)
         except BaseException:
             await self.rollback()
@@ -77,16 +88,30 @@ class Transaction:
         with Translation(self.connection, self._keys):
             return await self.connection.fetch(sql, *arguments)
 
-    async def batches(self, sql: str, arguments: Sequence[Any]) -> AsyncIterator[Sequence[Any]]:
+    async def batches(self, sql: str, arguments: Sequence[Any]) -> AsyncGenerator[Sequence[Any], None]:
         """Yield the rows of a statement, a thousand at a time, held back by a cursor on the server."""
         with Translation(self.connection, self._keys):
             cursor = await self.connection.cursor(sql, *arguments)
-        while True:
-            with Translation(self.connection, self._keys):
-                rows = await cursor.fetch(_BATCH)
-            if not rows:
-                return
-            yield rows
+        owner = asyncio.current_task()
+        try:
+            while rows := await self._next_of(cursor):
+                yield rows
+        except GeneratorExit:
+            # What is left early and not closed, Python closes in another task: the connection may be busy by then.
+            if asyncio.current_task() is owner:
+                await self._close(cursor)
+            raise
+        await self._close(cursor)
+
+    async def _next_of(self, cursor: Any) -> Sequence[Any]:
+        with Translation(self.connection, self._keys):
+            rows: Sequence[Any] = await cursor.fetch(_BATCH)
+        return rows
+
+    async def _close(self, cursor: Any) -> None:
+        if self._connection is not None and self._connection.is_in_transaction():
+            with Translation(self._connection, self._keys):
+                await cursor._close_portal(None)  # asyncpg has no other way to let go of it before the transaction ends
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -113,6 +138,7 @@ class Transaction:
         before_statement: Callable[[], Awaitable[None]] | None = None,
         schemas: Mapping[str | None, str] | None = None,
         committable: bool = False,
+        takes_text: bool = False,
     ) -> TenantSession:
         """Return the SQLAlchemy session over this transaction: the same one each time.
 
@@ -120,13 +146,17 @@ class Transaction:
             before_statement: awaited before each statement of the session.
             schemas: the tenant's schemas, by the name that tables are declared with.
             committable: whether `session.commit()` ends the transaction, or is refused.
+            takes_text: whether SQL as text needs no `raw_sql`.
         """
         if self._session is None:
+            assert self._tenant is not None, "the registry has no session"
             self._session = self._client.sessions.session(
                 self.connection,
+                self._tenant,
                 before_statement=before_statement,
                 schemas=schemas,
                 commit=self.commit if committable else None,
+                takes_text=takes_text,
             )
         return self._session
 
@@ -164,5 +194,6 @@ class Transaction:
             if self._session is not None:
                 await self._session.finish()
         finally:
-            cleaner = self._client.pool.give_back(connection, leftover)
+            assert self._pool is not None, "a connection came out of it"
+            cleaner = self._pool.give_back(connection, leftover)  # its own: the client may be closed, or started anew
         return cleaner

@@ -51,6 +51,7 @@ class SqlAlchemyUnitOfWork(TrackedUnitOfWork):
 
         Whatever the unit of work holds is written before each statement of the session, and whatever the session
         holds before the unit commits. The unit alone ends the transaction; after it the session is of no use.
+        Every statement names the tenant; SQL as text is refused unless it is `raw_sql(…)`.
 
         Raises:
             UnitOfWorkClosedError: the unit has not begun, or has ended.
@@ -86,17 +87,16 @@ class SqlAlchemyUnitOfWork(TrackedUnitOfWork):
         ordered = sorted(updates, key=lambda update: update.entity.id)  # one order for all, so that fewer deadlock
         names = {name for update in ordered for name in update.changed}
         changed = [field for field in placed.fields if field.name in names]
-        lists: list[list[Any]] = [[update.entity.id for update in ordered], [update.version for update in ordered]]
+        lists = self._expected(placed, ordered)
         lists += [[field.plain(update.entity.__dict__[field.name]) for update in ordered] for field in changed]
         matched = await self._write(placed, self.statements.update(placed, changed), lists)
-        _require_all(placed, ordered, matched)
+        self._require_all(placed, ordered, matched)
 
     async def _remove(self, mapping: EntityMapping, removals: Sequence[Removal]) -> None:
         placed = self.tables[mapping.entity]
         ordered = sorted(removals, key=lambda removal: removal.entity.id)
-        lists = [[removal.entity.id for removal in ordered], [removal.version for removal in ordered]]
-        matched = await self._write(placed, self.statements.delete(placed), lists)
-        _require_all(placed, ordered, matched)
+        matched = await self._write(placed, self.statements.delete(placed), self._expected(placed, ordered))
+        self._require_all(placed, ordered, matched)
 
     async def _commit(self) -> None:
         await self.transaction.commit()
@@ -115,10 +115,18 @@ class SqlAlchemyUnitOfWork(TrackedUnitOfWork):
         with Translation(self.transaction.connection, self.tables.keys):
             await session.flush()
 
+    def _key(self, placed: PlacedTable, entity: AggregateRoot) -> tuple[Any, ...]:
+        """Return the values of `placed.identity`."""
+        return (entity.id,)
 
-def _require_all(placed: PlacedTable, writes: Sequence[Update | Removal], matched: Sequence[Any]) -> None:
-    if len(matched) == len(writes):
-        return
-    found = {row[0] for row in matched}
-    missed = [write.entity.id for write in writes if write.entity.id not in found]
-    raise ConcurrencyError(placed.mapping.entity.__name__, missed)
+    def _expected(self, placed: PlacedTable, writes: Sequence[Update | Removal]) -> list[list[Any]]:
+        """Return what a statement names the rows of these writes by."""
+        ids, *further = zip(*(self._key(placed, write.entity) for write in writes), strict=True)
+        return [list(ids), [write.version for write in writes], *map(list, further)]
+
+    def _require_all(self, placed: PlacedTable, writes: Sequence[Update | Removal], matched: Sequence[Any]) -> None:
+        if len(matched) == len(writes):
+            return
+        found = {tuple(row) for row in matched}
+        missed = [write.entity.id for write in writes if self._key(placed, write.entity) not in found]
+        raise ConcurrencyError(placed.mapping.entity.__name__, missed)

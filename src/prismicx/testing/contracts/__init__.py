@@ -14,6 +14,7 @@ The tests are asynchronous and all run on one event loop: `asyncio_mode = "auto"
 from prismicx.testing.contracts.provisioning_step import ProvisioningStepContract
 from prismicx.testing.contracts.repository import RepositoryContract
 from prismicx.testing.contracts.specification import SpecificationContract
+from prismicx.testing.contracts.system import SystemScopeContract
 from prismicx.testing.contracts.tenancy import TenancyContract
 from prismicx.testing.contracts.twins import assert_contract_catches
 from prismicx.testing.contracts.unit_of_work import UnitOfWorkContract
@@ -22,6 +23,7 @@ __all__ = [
     "ProvisioningStepContract",
     "RepositoryContract",
     "SpecificationContract",
+    "SystemScopeContract",
     "TenancyContract",
     "UnitOfWorkContract",
     "assert_contract_catches",

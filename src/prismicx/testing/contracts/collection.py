@@ -55,7 +55,11 @@ class CollectionContract(TwoTenants):
             widgets = uow.repository(Widgets)
             with pytest.raises(NotMappedError):
                 widgets.add_many((Widget(), Gadget()))  # type: ignore[arg-type]  # the mistake under test
+            with pytest.raises(DuplicateEntityError):
+                widgets.add_many((refused := Widget(), refused))
             assert await widgets.count() == 0
+
+        assert refused.tenant is None
 
     async def test_get_raises_and_find_returns_none_for_what_is_not_there(
         self, backend: Backend, acme: TenantId

@@ -138,6 +138,20 @@ class ValuesContract(TwoTenants):
 
         assert [getattr(each, name) for each in found] == sorted(values)
 
+    async def test_a_number_in_a_structure_stays_the_kind_of_number_that_it_was(
+        self, backend: Backend, acme: TenantId
+    ) -> None:
+        numbers = {"float": 1e16, "floats": [-1e18, 1e22, sys.float_info.max, 1.0, 1e-7], "whole": 10**16}
+        widget = Widget(extras={**numbers, 'text "1e+16': '\\"1e+16'})
+        await store(backend, acme, widget)
+
+        found = await stored(backend, acme, widget)
+
+        assert found is not None
+        assert found.extras == widget.extras
+        assert [type(found.extras[key]) for key in ("float", "whole")] == [float, int]
+        assert {type(number) for number in found.extras["floats"]} == {float}
+
     async def test_times_become_utc_and_whole_milliseconds(self, backend: Backend, acme: TenantId) -> None:
         east = datetime(2026, 3, 29, 2, 30, 0, 123_987, tzinfo=timezone(timedelta(hours=5, minutes=45)))
         widget = Widget(made_at=east)

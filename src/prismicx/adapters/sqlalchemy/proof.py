@@ -1,0 +1,131 @@
+"""The proof of tenant, made by the service: a keyed hash without which the database believes no tenant's name."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from struct import Struct
+from typing import Final
+
+from pydantic import SecretStr
+
+from prismicx.domain.errors import SettingsError
+from prismicx.domain.identifiers import TenantId
+
+SHORTEST_KEY: Final = 32
+"""Characters that a key has at least."""
+
+OPEN: Final = b"open"
+"""What a message begins with whose hash opens a transaction."""
+
+HOLD: Final = b"hold"
+"""What a message begins with whose hash the database keeps during a transaction."""
+
+_PID_AND_TIME: Final = Struct("!iq")
+_MOST_KEYS: Final = 2
+_BLOCK: Final = 64  # bytes, of SHA-256
+_ID_LENGTH: Final = 16
+
+
+class ProofKey:
+    """A key of HMAC-SHA-256, in the two forms that the computation needs; neither is ever shown.
+
+    Attributes:
+        id: sixteen hexadecimal digits that name the key, are part of each of its proofs, and betray nothing of it.
+
+    Source: RFC 2104.
+    """
+
+    __slots__ = ("_inner", "_key", "_outer", "id")
+
+    def __init__(self, key: str) -> None:
+        self._key = key.encode("ascii")
+        block = (self._key if len(self._key) <= _BLOCK else hashlib.sha256(self._key).digest()).ljust(_BLOCK, b"\0")
+        self._inner = bytes(byte ^ 0x36 for byte in block)
+        self._outer = bytes(byte ^ 0x5C for byte in block)
+        self.id = self.mac(b"name")[:_ID_LENGTH]
+
+    @property
+    def stored(self) -> tuple[str, bytes, bytes]:
+        """What the database keeps: id, inner and outer padded key. As secret as the key itself."""
+        return self.id, self._inner, self._outer
+
+    def mac(self, message: bytes) -> str:
+        """Return HMAC-SHA-256 of a message, as lower-case hexadecimal digits."""
+        return hmac.digest(self._key, message, "sha256").hex()
+
+    def __repr__(self) -> str:
+        return f"ProofKey({self.id!r})"
+
+
+class TenantProof:
+    """Proves to the database for which tenant a transaction is begun.
+
+    Args:
+        keys: the current one, which proves, and while keys change the one before it, which the database goes on to
+            accept. Each is at least 32 printable ASCII characters without comma or space, made at random
+            (`openssl rand -hex 32`), and for one database only.
+
+    Raises:
+        SettingsError: a key does not fit, there is none, or there are more than two; no message shows a key.
+    """
+
+    __slots__ = ("keys",)
+
+    def __init__(self, *keys: SecretStr | str) -> None:
+        plain = [key.get_secret_value() if isinstance(key, SecretStr) else key for key in keys]
+        problems = [f"key {number} {problem}" for number, key in enumerate(plain, 1) if (problem := _problem(key))]
+        if not 1 <= len(plain) <= _MOST_KEYS:
+            problems.append(f"one key or two are needed, the current one first, not {len(plain)}")
+        if len(set(plain)) < len(plain):
+            problems.append("both keys are the same")
+        if problems:
+            raise SettingsError([f"the tenant proof's {problem}" for problem in problems])
+        self.keys = tuple(ProofKey(key) for key in plain)
+
+    @classmethod
+    def parse(cls, keys: SecretStr) -> TenantProof:
+        """Return the proof of keys in one text, with a comma between them, the current one first.
+
+        Raises:
+            SettingsError: as the constructor.
+        """
+        return cls(*(key.strip() for key in keys.get_secret_value().split(",")))
+
+    def for_transaction(self, tenant: TenantId, *, pid: int) -> str:
+        """Return the proof that opens one transaction: in one backend, for one tenant, within five minutes.
+
+        The database takes it in the message only that begins the transaction.
+        """
+        key, issued = self.keys[0], int(time.time())
+        return f"{key.id}.{issued}.{key.mac(OPEN + _PID_AND_TIME.pack(pid, issued) + tenant.value.encode())}"
+
+    def __repr__(self) -> str:
+        return f"TenantProof({', '.join(key.id for key in self.keys)})"
+
+
+def opening_message(begin: str, tenant: TenantId, *, proof: TenantProof | None, pid: int, visible: int) -> str:
+    """Return the one message that begins a transaction and names its tenant.
+
+    The id is a literal, because a message of two statements binds nothing: hence a validated `TenantId` and nothing
+    else.
+
+    Args:
+        begin: BEGIN with its options, in capital letters, spaces between them.
+        pid: the process that serves the connection.
+        visible: bytes of a running message that `pg_stat_activity` shows to every session of the same role. The proof
+            comes after them, so that nobody can read it there.
+    """
+    if proof is None:
+        return f"{begin}; SELECT prismicx.set_tenant('{tenant.value}')"
+    given = proof.for_transaction(tenant, pid=pid)
+    return f"{begin:{visible}}; SELECT prismicx.set_tenant('{tenant.value}', '{given}')"
+
+
+def _problem(key: str) -> str | None:
+    if len(key) < SHORTEST_KEY:
+        return f"is shorter than {SHORTEST_KEY} characters"
+    if not (key.isascii() and key.isprintable()) or "," in key or " " in key:
+        return "has a comma, a space, or a character that is not printable ASCII"
+    return None
