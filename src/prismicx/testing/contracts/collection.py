@@ -51,12 +51,14 @@ class CollectionContract(TwoTenants):
         assert await listed(backend, acme, order_by=(asc(Widget.amount),)) == many
 
     async def test_many_are_added_all_or_none(self, backend: Backend, acme: TenantId) -> None:
+        refused = Widget()
+
         async with backend.unit_of_work(acme) as uow:
             widgets = uow.repository(Widgets)
             with pytest.raises(NotMappedError):
                 widgets.add_many((Widget(), Gadget()))  # type: ignore[arg-type]  # the mistake under test
             with pytest.raises(DuplicateEntityError):
-                widgets.add_many((refused := Widget(), refused))
+                widgets.add_many((refused, refused))
             assert await widgets.count() == 0
 
         assert refused.tenant is None
