@@ -56,7 +56,7 @@ class DatabaseConfig(BaseModel):
     """Where a tenant's own database is.
 
     Args:
-        type: `shared` servers with other tenants, or `dedicated` to this one.
+        type: `shared` servers with other tenants, or `dedicated` to this one (no backend routes to those yet).
         connection: the name under which a secret store keeps the connection address; never the address itself.
         database_name: the name of the tenant's database.
 
