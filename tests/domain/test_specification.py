@@ -234,3 +234,13 @@ def test_an_order_is_made_total_by_the_id() -> None:
 def test_an_order_that_makes_no_sense_is_refused(order_by: Any) -> None:
     with pytest.raises(InvalidSpecificationError):
         checked_order(Customer, order_by)
+
+
+def test_a_loop_may_combine_as_many_criteria_as_it_likes() -> None:
+    anyone, everyone = attribute(Customer.age) == 0, attribute(Customer.age) >= 0
+    for number in range(5_000):
+        anyone |= attribute(Customer.age) == number
+        everyone &= attribute(Customer.age) != -number
+
+    assert len(anyone.values) == len(everyone.values) == 5_001
+    assert hash(anyone.shape) != hash(everyone.shape)

@@ -53,7 +53,7 @@ class _Identifier:
 
     @classmethod
     def _refused(cls, value: object, reason: str) -> Exception:
-        raise NotImplementedError
+        return InvalidNameError(cls.__name__.lower(), value, reason)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is immutable")
@@ -134,8 +134,15 @@ class PluginType(_Identifier):
         return InvalidPluginTypeError(value, reason)
 
 
+class _Label(_Identifier):
+    __slots__ = ()
+    longest = 40
+    pattern = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
+    rule = "only a-z, 0-9 and inner '-' are allowed"
+
+
 @final
-class Region(_Identifier):
+class Region(_Label):
     """Where a tenant's data lives, such as `eu-central-1`: `[a-z0-9-]`, at most 40 characters.
 
     Raises:
@@ -143,17 +150,10 @@ class Region(_Identifier):
     """
 
     __slots__ = ()
-    longest = 40
-    pattern = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
-    rule = "only a-z, 0-9 and inner '-' are allowed"
-
-    @classmethod
-    def _refused(cls, value: object, reason: str) -> Exception:
-        return InvalidNameError("region", value, reason)
 
 
 @final
-class Tier(_Identifier):
+class Tier(_Label):
     """What a tenant has bought, such as `standard`: `[a-z0-9-]`, at most 40 characters.
 
     Raises:
@@ -161,13 +161,6 @@ class Tier(_Identifier):
     """
 
     __slots__ = ()
-    longest = 40
-    pattern = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
-    rule = "only a-z, 0-9 and inner '-' are allowed"
-
-    @classmethod
-    def _refused(cls, value: object, reason: str) -> Exception:
-        return InvalidNameError("tier", value, reason)
 
 
 @final
@@ -184,10 +177,6 @@ class Version(_Identifier):
     longest = 32
     pattern = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){2}", re.ASCII)
     rule = "it takes three numbers, such as 1.2.0"
-
-    @classmethod
-    def _refused(cls, value: object, reason: str) -> Exception:
-        return InvalidNameError("version", value, reason)
 
     def __le__(self, other: Self) -> bool:
         return not other < self

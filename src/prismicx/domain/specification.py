@@ -118,9 +118,7 @@ _HOLDS: Final[dict[str, Callable[[Any, Any], bool]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Conjunction(Specification):
-    """True where all parts are; without parts, of everything."""
-
+class _Combination(Specification):
     parts: tuple[Specification, ...]
 
     @property
@@ -129,33 +127,30 @@ class Conjunction(Specification):
 
     @property
     def shape(self) -> Hashable:
-        return ("and", *(part.shape for part in self.parts))
+        return (type(self).__name__, *(part.shape for part in self.parts))
 
     @property
     def values(self) -> tuple[Any, ...]:
         return tuple(value for part in self.parts for value in part.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Conjunction(_Combination):
+    """True where all parts are; without parts, of everything."""
+
+    def __and__(self, other: Criteria) -> Specification:
+        return Conjunction((*self.parts, as_specification(other)))  # flat, however long a loop makes it
 
     def holds(self, value_of: Callable[[str], Any]) -> bool:
         return all(part.holds(value_of) for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
-class Disjunction(Specification):
+class Disjunction(_Combination):
     """True where any part is; without parts, of nothing."""
 
-    parts: tuple[Specification, ...]
-
-    @property
-    def entities(self) -> frozenset[type]:
-        return frozenset().union(*(part.entities for part in self.parts))
-
-    @property
-    def shape(self) -> Hashable:
-        return ("or", *(part.shape for part in self.parts))
-
-    @property
-    def values(self) -> tuple[Any, ...]:
-        return tuple(value for part in self.parts for value in part.values)
+    def __or__(self, other: Criteria) -> Specification:
+        return Disjunction((*self.parts, as_specification(other)))  # flat, however long a loop makes it
 
     def holds(self, value_of: Callable[[str], Any]) -> bool:
         return any(part.holds(value_of) for part in self.parts)
