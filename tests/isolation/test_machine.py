@@ -14,6 +14,7 @@ from prismicx.testing.isolation import EXAMPLES, Witness, assert_isolated
 
 # Read while tests are collected: by the time they run, tests/conftest.py has taken every such variable away.
 _SOAK = int(os.environ.get("PRISMICX_SOAK_EXAMPLES", "0"))
+_EXAMPLES = _SOAK or int(os.environ.get("PRISMICX_ISOLATION_EXAMPLES", "60"))  # CI asks for 300
 
 _EVERY_OPERATION = {
     *("add", "add_many", "find", "get", "find_one", "list", "list limited", "list untracked", "stream", "page"),
@@ -25,10 +26,11 @@ _SAVEPOINTS = {"savepoint", "release of the savepoint", "rollback to the savepoi
 
 
 async def proven(backend: TrackedBackend) -> Witness:
-    witness = await assert_isolated(backend, EVERY_PLACEMENT, examples=_SOAK or EXAMPLES, derandomize=not _SOAK)
+    witness = await assert_isolated(backend, EVERY_PLACEMENT, examples=_EXAMPLES, derandomize=not _SOAK)
 
-    assert witness.histories >= (_SOAK or EXAMPLES)
-    assert witness.met.keys() >= _EVERY_OPERATION
+    assert witness.histories >= _EXAMPLES
+    if _EXAMPLES >= EXAMPLES:  # fewer histories need not meet everything
+        assert witness.met.keys() >= _EVERY_OPERATION
     return witness
 
 

@@ -9,19 +9,19 @@ import asyncpg
 import pytest
 from hypothesis import strategies as st
 from pymongo import AsyncMongoClient
-from sqlalchemy import insert, text
 from tests.contract.opened import DOORS, initialised_by_contracts, opened_mongo, postgres_backend
 from tests.isolation.catching import assert_machine_catches
 
 from prismicx.adapters.beanie import BeanieBackend, BeanieRepository, MongoDBClient
 from prismicx.adapters.beanie.mapping import Documents
 from prismicx.adapters.beanie.specification import matching
-from prismicx.adapters.fields import plain_values, stored_specification
+from prismicx.adapters.fields import stored_specification
 from prismicx.adapters.sqlalchemy import (
     DatabaseClient,
     SqlAlchemyBackend,
     SqlAlchemyRepository,
     SqlAlchemyUnitOfWork,
+    raw_sql,
     statements,
 )
 from prismicx.adapters.tenant_guard import TENANT, TenantGuard
@@ -73,7 +73,7 @@ async def test_neither_predicate_nor_policy(postgres: SqlAlchemyBackend, monkeyp
 @pytest.mark.usefixtures("no_policy")
 async def test_a_count_without_predicate_and_policy(postgres: SqlAlchemyBackend, monkeypatch: Patch) -> None:
     async def count_all(self: SqlAlchemyRepository[Any], specification: Any) -> int:
-        return len((await self.session.execute(text("SELECT 1 FROM public.widgets"))).all())
+        return len((await self.session.execute(raw_sql("SELECT 1 FROM public.widgets"))).all())
 
     monkeypatch.setattr(SqlAlchemyRepository, "_count", count_all)
 
@@ -93,11 +93,11 @@ async def test_a_version_check_that_is_skipped(postgres: SqlAlchemyBackend, monk
 
 
 class GivingWidgets(Widgets, SqlAlchemyRepository[Widget]):
-    """A method that writes rows under whatever tenant it is told."""
+    """A method that gives rows to whatever tenant it is told, in SQL of its own."""
 
     async def give(self, receiver: TenantId) -> None:
-        given = plain_values(Widget(name="a gift"))
-        await self.session.execute(insert(self.table).values(tenant_id=receiver.value, version=1, **given))
+        moved = raw_sql("UPDATE public.widgets SET tenant_id = :receiver")
+        await self.session.execute(moved, {"receiver": receiver.value})
 
 
 def giving(database: PostgresDatabase) -> SqlAlchemyBackend:
