@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import AfterValidator
 from pydantic_core import core_schema
 
 
@@ -21,6 +22,15 @@ def utc_milliseconds(moment: datetime) -> datetime:
     except OverflowError as error:
         raise ValueError("in UTC the time is before the year 1 or after the year 9999") from error
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+Moment = Annotated[datetime, AfterValidator(utc_milliseconds)]
+"""A time as an attribute of a value object, which is the same before and after it was stored."""
+
+
+def utc_now() -> datetime:
+    """Return the time that it is, in UTC, cut to whole milliseconds."""
+    return utc_milliseconds(datetime.now(UTC))
 
 
 def with_utc_times(schema: Any) -> Any:

@@ -10,7 +10,6 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.errors import IllegalTransitionError, InvalidNameError, InvalidPluginTypeError
 from prismicx.domain.events import (
     TenantActivated,
@@ -22,7 +21,8 @@ from prismicx.domain.events import (
     TenantSuspended,
 )
 from prismicx.domain.identifiers import PluginType, Region, TenantId, Tier, tenant_database_name
-from prismicx.domain.operations import Operation, StepStatus
+from prismicx.domain.operated import Operated
+from prismicx.domain.operations import Operation, Receipt
 
 DEFAULT_PLUGIN_TYPES: Final = (PluginType("crm"), PluginType("sales"), PluginType("marketing"))
 """The plugin types that a tenant gets a schema for unless it asks for others."""
@@ -53,11 +53,12 @@ _TRANSITIONS: Final[Mapping[str, _Transition]] = {
 
 
 class DatabaseConfig(BaseModel):
-    """Where a tenant's own database is.
+    """Where a tenant's data is.
 
     Args:
-        type: `shared` servers with other tenants, or `dedicated` to this one (no backend routes to those yet).
-        connection: the name under which a secret store keeps the connection address; never the address itself.
+        type: `shared` databases, with other tenants; or `dedicated` ones, at the connection's own addresses.
+        connection: the name under which `ConnectionSecrets` keep the addresses of dedicated databases; never an address
+            itself. Of a shared tenant it is a remark that no backend follows.
         database_name: the name of the tenant's database.
 
     Raises:
@@ -93,12 +94,13 @@ class DatabaseConfig(BaseModel):
         )
 
 
-class Tenant(AggregateRoot):
+class Tenant(Operated):
     """One customer of the platform, as the registry knows it.
 
-    Its place is made step by step. Each step is recorded before and after, so a failure or a crash leaves it in
-    `provisioning` with the step and the `failure`, and provisioning goes on from there. It gets active once, when
-    every step is done. `operation` is the one under way, or the last one.
+    Its place is made, and unmade, by an operation of steps. Each step is recorded before and after, so a failure or a
+    crash leaves it in `provisioning` or `deleting` with the step and the `failure`, and a worker goes on from there.
+    It gets active once, when every step is done. A deleted one stays as a tombstone: its id is never given again, and
+    its `receipt` says what was removed.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -111,8 +113,6 @@ class Tenant(AggregateRoot):
     status: TenantStatus = TenantStatus.PROVISIONING
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC), frozen=True)
     plugin_types: tuple[PluginType, ...] = DEFAULT_PLUGIN_TYPES
-    operation: Operation | None = None
-    failure: str | None = None
 
     @classmethod
     def register(
@@ -162,37 +162,8 @@ class Tenant(AggregateRoot):
                 raise InvalidNameError("step of provisioning", name, "it is named twice")
         self.operation = (self.operation or Operation(kind="provisioning", steps=())).planned(steps)
 
-    def begin_step(self, name: str) -> None:
-        """Record that a step is about to run, for the first time or again; an earlier failure is forgotten.
-
-        Raises:
-            IllegalTransitionError: the tenant is not in provisioning or deleting.
-            InvalidNameError: there is no such step.
-        """
-        operation = self._operation_under_way()
-        step = operation.step(name)
-        begun = {"status": StepStatus.RUNNING, "attempts": step.attempts + 1, "error": None}
-        self.operation = operation.with_step(step.model_copy(update=begun))
-        self.failure = None
-
-    def complete_step(self, name: str) -> None:
-        """Record that a running step is done and verified.
-
-        Raises:
-            IllegalTransitionError: the step is not running.
-            InvalidNameError: there is no such step.
-        """
-        self._end_step(name, StepStatus.DONE, error=None)
-
-    def fail_step(self, name: str, reason: str) -> None:
-        """Record why a running step failed.
-
-        Raises:
-            IllegalTransitionError: the step is not running.
-            InvalidNameError: there is no such step.
-        """
-        self._end_step(name, StepStatus.FAILED, error=reason)
-        self.failure = f"{name}: {reason}"
+    def fail_step(self, name: str, reason: str, *, due_at: datetime | None = None) -> None:
+        super().fail_step(name, reason, due_at=due_at)
         if self.status is TenantStatus.PROVISIONING:
             self.record(TenantProvisioningFailed(tenant_id=self.tenant_id, step=name, reason=reason))
 
@@ -204,6 +175,7 @@ class Tenant(AggregateRoot):
         """
         self._require_finished(TenantStatus.ACTIVE)
         self._go("activate")
+        self.end_operation()
         self.record(TenantActivated(tenant_id=self.tenant_id))
 
     def need_schema(self, plugin_type: PluginType) -> None:
@@ -247,6 +219,16 @@ class Tenant(AggregateRoot):
         self.failure = None
         self.record(TenantDeletionStarted(tenant_id=self.tenant_id))
 
+    def abort(self) -> None:
+        """Plan to take back a provisioning: every step that was ever begun, in reverse order.
+
+        Raises:
+            IllegalTransitionError: the tenant is not in provisioning.
+        """
+        if self.status is not TenantStatus.PROVISIONING:
+            raise IllegalTransitionError(self.subject, self.status.value, TenantStatus.DELETING.value)
+        self.begin_deletion(() if self.operation is None else self.operation.begun[::-1])
+
     def finish_deletion(self) -> None:
         """Close the record for good, when every step of the deletion is done.
 
@@ -255,40 +237,38 @@ class Tenant(AggregateRoot):
         """
         self._require_finished(TenantStatus.DELETED)
         self._go("finish deletion")
+        self.end_operation()
         self.record(TenantDeleted(tenant_id=self.tenant_id))
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """What was removed, and when; `None` unless the tenant is deleted."""
+        return None if self.operation is None else self.operation.receipt
 
     # --- The state machine. ---
 
     def _go(self, verb: str) -> None:
         befores, after = _TRANSITIONS[verb]
         if self.status not in befores:
-            raise IllegalTransitionError(self._subject, self.status.value, after.value)
+            raise IllegalTransitionError(self.subject, self.status.value, after.value)
         self.status = after
 
     def _require(self, status: TenantStatus) -> None:
         if self.status is not status:
-            raise IllegalTransitionError(self._subject, self.status.value, status.value)
+            raise IllegalTransitionError(self.subject, self.status.value, status.value)
 
     def _require_finished(self, after: TenantStatus) -> None:
         if self.operation and self.operation.unfinished:
-            unfinished = f"{self._subject}, with {', '.join(self.operation.unfinished)} to do,"
+            unfinished = f"{self.subject}, with {', '.join(self.operation.unfinished)} to do,"
             raise IllegalTransitionError(unfinished, self.status.value, after.value)
 
-    def _operation_under_way(self) -> Operation:
-        if self.operation is None or self.status not in (TenantStatus.PROVISIONING, TenantStatus.DELETING):
-            raise IllegalTransitionError(self._subject, self.status.value, TenantStatus.PROVISIONING.value)
-        return self.operation
-
-    def _end_step(self, name: str, after: StepStatus, *, error: str | None) -> None:
-        operation = self._operation_under_way()
-        step = operation.step(name)
-        if step.status is not StepStatus.RUNNING:
-            raise IllegalTransitionError(f"step {name} of {self._subject}", step.status.value, after.value)
-        self.operation = operation.with_step(step.model_copy(update={"status": after, "error": error}))
+    @property
+    def subject(self) -> str:
+        return f"tenant {self.tenant_id}"
 
     @property
-    def _subject(self) -> str:
-        return f"tenant {self.tenant_id}"
+    def state(self) -> str:
+        return self.status.value
 
 
 def _checked_name(name: object) -> str:
