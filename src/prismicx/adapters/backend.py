@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from prismicx.adapters.dedicated import DedicatedClients
 from prismicx.adapters.repository import TrackedRepository
-from prismicx.adapters.unit_of_work import TrackedUnitOfWork, Wiring
-from prismicx.domain.errors import InvalidTenantIdError, SystemScopeUnavailableError, TenantContextMissingError
+from prismicx.adapters.running import Run
+from prismicx.adapters.terms import Terms, terms_of
+from prismicx.adapters.unit_of_work import TrackedUnitOfWork
+from prismicx.adapters.wiring import Wiring
+from prismicx.domain.applied import APPLIED_UNITS
+from prismicx.domain.errors import (
+    InvalidTenantIdError,
+    SystemScopeUnavailableError,
+    TenantContextMissingError,
+    UnsupportedOperationError,
+)
 from prismicx.domain.identifiers import TenantId
+from prismicx.domain.isolation import Isolation
+from prismicx.domain.outbox import Outbox
 from prismicx.domain.placement import EntityMapping, by_entity
-from prismicx.domain.ports import Backend, EventHandler, TenantAdmission
+from prismicx.domain.ports import Backend, EventHandler, ResultT, TenantAdmission, UnitOfWork
 from prismicx.domain.registry import REGISTRY_MAPPINGS
+from prismicx.domain.retry import Retry
 from prismicx.domain.system import SystemAccess
 from prismicx.domain.system_unit import SystemUnitOfWork
+from prismicx.domain.telemetry import Telemetry
 
 
 class TrackedBackend(Backend):
-    """A backend whose units of work track what they hold."""
+    """A backend whose units of work track what they hold.
+
+    Attributes:
+        isolations: the levels that its units can be opened with.
+    """
+
+    isolations: frozenset[Isolation] = frozenset((Isolation.READ_COMMITTED,))
 
     def __init__(
         self,
@@ -30,6 +50,9 @@ class TrackedBackend(Backend):
         repositories: Mapping[type[Any], type[Any]] | None = None,
         admission: TenantAdmission | None = None,
         on_commit: EventHandler | None = None,
+        dedicated: DedicatedClients[Any] | None = None,
+        outbox: bool = False,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Wire it up; nothing is connected before `start`.
 
@@ -38,30 +61,87 @@ class TrackedBackend(Backend):
             repository_class: what a port's own queries run on.
             system_repository_class: the same over all tenants; `None` where the backend has no system units.
             repositories: by port, the team's own classes for this backend.
-            admission: who may open a unit of work; without it every tenant id may.
+            admission: who may open a unit of work, and where; without it every tenant id may, on the backend's own
+                database.
             on_commit: awaited with the tenant and the recorded events after each commit.
+            dedicated: the clients of dedicated tenants; without it their units are like all others.
+            outbox: whether recorded events are stored in the transaction of their unit, for a relay to deliver.
+            telemetry: hears of every unit of work; without it none is heard of, which costs nothing.
 
         Raises:
             MappingError: an entity or a name is used twice.
         """
         self._wiring = Wiring(
-            mappings=by_entity((*REGISTRY_MAPPINGS, *mappings)),
+            mappings=by_entity((*REGISTRY_MAPPINGS, APPLIED_UNITS, *mappings)),
             repository_class=repository_class,
             repositories=dict(repositories or {}),
             admission=admission,
             on_commit=on_commit,
+            dedicated=dedicated,
+            outbox=outbox,
+            telemetry=telemetry,
+            backend=type(self).__name__,
         )
         self._system_wiring = replace(self._wiring, repository_class=system_repository_class or repository_class)
 
-    def unit_of_work(self, tenant: TenantId, *, read_only: bool = False) -> TrackedUnitOfWork:
+    @property
+    def has_outbox(self) -> bool:
+        """Whether it was made with `outbox=True`."""
+        return self._wiring.outbox
+
+    @property
+    def outbox(self) -> Outbox:
+        """The events that have been committed and not yet delivered, of all tenants.
+
+        Raises:
+            UnsupportedOperationError: the backend was made without `outbox=True`.
+        """
+        if not self._wiring.outbox:
+            raise UnsupportedOperationError("an outbox without being given `outbox=True`", type(self).__name__)
+        return self._outbox()
+
+    def _outbox(self) -> Outbox:
+        """Return the stored events; a backend that stores none leaves this alone."""
+        raise UnsupportedOperationError("an outbox", type(self).__name__)
+
+    def unit_of_work(
+        self,
+        tenant: TenantId,
+        *,
+        read_only: bool = False,
+        isolation: Isolation | None = None,
+        deadline: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> TrackedUnitOfWork:
         if tenant is None:
             raise TenantContextMissingError
         if not isinstance(tenant, TenantId):
             raise InvalidTenantIdError(tenant, f"give a TenantId, not {type(tenant).__name__}")
-        return self._unit(tenant, read_only=read_only)
+        terms = terms_of(read_only=read_only, isolation=isolation, deadline=deadline, idempotency_key=idempotency_key)
+        if isolation is not None and isolation not in self.isolations:
+            raise UnsupportedOperationError(f"isolation {isolation.value}", type(self).__name__)
+        return self._unit(tenant, terms=terms)
+
+    async def run(
+        self,
+        tenant: TenantId,
+        work: Callable[[UnitOfWork], Awaitable[ResultT]],
+        *,
+        retry: Retry = Retry(),  # noqa: B008  # a value object
+        read_only: bool = False,
+        isolation: Isolation | None = None,
+        deadline: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> ResultT:
+        def open_unit(seconds: float | None) -> TrackedUnitOfWork:
+            return self.unit_of_work(
+                tenant, read_only=read_only, isolation=isolation, deadline=seconds, idempotency_key=idempotency_key
+            )
+
+        return await Run(open_unit, work, retry=retry, deadline=deadline).result()
 
     def registry(self, *, read_only: bool = False) -> TrackedUnitOfWork:
-        return self._unit(None, read_only=read_only)
+        return self._unit(None, terms=terms_of(read_only=read_only))
 
     def system_unit_of_work(self, *, reason: str, actor: str, read_only: bool = True) -> SystemUnitOfWork:
         access = SystemAccess.of(reason=reason, actor=actor, backend=type(self).__name__, read_only=read_only)
@@ -72,5 +152,5 @@ class TrackedBackend(Backend):
         raise SystemScopeUnavailableError(type(self).__name__, "this backend has none")
 
     @abstractmethod
-    def _unit(self, tenant: TenantId | None, *, read_only: bool) -> TrackedUnitOfWork:
+    def _unit(self, tenant: TenantId | None, *, terms: Terms) -> TrackedUnitOfWork:
         """Return a unit of work of this backend, not yet entered."""

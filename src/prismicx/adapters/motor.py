@@ -253,7 +253,7 @@ class TenantMotorCollection(TenantCollection):
         async def run() -> Any:
             return self._raw.aggregate(stages, session=await self._access.reading(session), **checked)
 
-        return self._cursor(run)
+        return self._cursor(run, of_stages=True)
 
 
 class _MotorAccess(Access):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 from uuid import UUID
 
@@ -10,8 +10,10 @@ import structlog
 
 from prismicx.adapters import open_units
 from prismicx.adapters.repository import TrackedRepository
+from prismicx.adapters.terms import terms_of
 from prismicx.adapters.tracking import Changes, Key, Tracker
-from prismicx.adapters.unit_of_work import TrackedUnitOfWork, Wiring
+from prismicx.adapters.unit_of_work import TrackedUnitOfWork
+from prismicx.adapters.wiring import Wiring
 from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.errors import (
     AmbiguousIdentityError,
@@ -43,9 +45,16 @@ class SystemTracker(Tracker):
 
     def take_events_of_each(self) -> dict[TenantId | None, list[DomainEvent]]:
         """Return what the tracked aggregates have recorded, by their tenant, oldest first, and clear it."""
+        found = self.recorded_events_of_each()
+        self.take_events()
+        return found
+
+    def recorded_events_of_each(self) -> dict[TenantId | None, list[DomainEvent]]:
+        """Return what the tracked aggregates have recorded, by their tenant, oldest first; they keep it."""
         found: dict[TenantId | None, list[DomainEvent]] = {}
         for tracked in self._known.values():
-            found.setdefault(tracked.entity.tenant, []).extend(tracked.entity.take_events())
+            if tracked.entity.recorded_events:
+                found.setdefault(tracked.entity.tenant, []).extend(tracked.entity.recorded_events)
         return {tenant: sorted(events, key=lambda event: event.event_id) for tenant, events in found.items()}
 
 
@@ -60,7 +69,7 @@ class TrackedSystemUnit(TrackedUnitOfWork, SystemUnitOfWork):
     """
 
     def __init__(self, access: SystemAccess, *, record: TrackedUnitOfWork, wiring: Wiring, **options: Any) -> None:
-        super().__init__(None, read_only=access.read_only, wiring=wiring, **options)
+        super().__init__(None, terms=terms_of(read_only=access.read_only), wiring=wiring, **options)
         self._access = access
         self._record = record
         self.tracker = self._tracker = SystemTracker()
@@ -93,6 +102,9 @@ class TrackedSystemUnit(TrackedUnitOfWork, SystemUnitOfWork):
             if isinstance(self._wiring.mappings[kind].placement, Reference):
                 raise UnsupportedOperationError(f"writing {kind.__name__}; use backend.registry()", _SCOPE)
         super()._expect(changes)
+
+    def _recorded_events(self) -> Mapping[TenantId | None, Sequence[DomainEvent]]:
+        return self._tracker.recorded_events_of_each()
 
     async def _hand_over_events(self) -> None:
         for tenant, events in self._tracker.take_events_of_each().items():

@@ -213,8 +213,8 @@ class TenantCollection:
 
     # --- What they are made of. ---
 
-    def _cursor(self, run: Callable[[], Awaitable[Any]]) -> TenantCursor:
-        return TenantCursor(run, guard=self._guard, access=self._access)
+    def _cursor(self, run: Callable[[], Awaitable[Any]], *, of_stages: bool = False) -> TenantCursor:
+        return TenantCursor(run, guard=self._guard, access=self._access, of_stages=of_stages)
 
     def _aggregated(
         self, pipeline: Sequence[Mapping[str, Any]], session: Any, options: Mapping[str, Any]

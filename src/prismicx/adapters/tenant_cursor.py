@@ -29,10 +29,16 @@ class Access(ABC):
 
 
 class TenantCursor:
-    """What a query finds, read a batch at a time. The query is sent when the first document is asked for."""
+    """What a query finds, read a batch at a time. The query is sent when the first document is asked for.
 
-    def __init__(self, run: Callable[[], Awaitable[Any]], *, guard: TenantGuard, access: Access) -> None:
+    What an aggregation finds is sorted and cut by its own stages: there, `sort`, `skip` and `limit` are refused.
+    """
+
+    def __init__(
+        self, run: Callable[[], Awaitable[Any]], *, guard: TenantGuard, access: Access, of_stages: bool = False
+    ) -> None:
         self._run = run
+        self._of_stages = of_stages
         self._guard = guard
         self._access = access
         self._cursor: Any = None
@@ -85,6 +91,8 @@ class TenantCursor:
     def _shaped(self, method: str, *arguments: Any) -> Self:
         if self._cursor is not None:
             raise refuse(f"{method} after the query was sent")
+        if self._of_stages and method != "batch_size":
+            raise refuse(f"{method} of an aggregation; give it the stage ${method}")
         self._shape.append((method, arguments))
         return self
 

@@ -60,12 +60,15 @@ class _Tracked:
     entity: AggregateRoot
     state: _State
     snapshot: dict[str, Any]
+    stored: int
+    """The version that is committed, as far as the unit knows: what the aggregate has again after a rollback."""
 
 
 class _Remembered(NamedTuple):
     entity: AggregateRoot
     state: _State
     snapshot: dict[str, Any]
+    stored: int
     version: int
     attributes: dict[str, Any]
     events: tuple[DomainEvent, ...]
@@ -99,7 +102,7 @@ class Tracker:
     def remember(self, entity: AggregateRoot, *, changeable: bool) -> None:
         """Track what was read; without `changeable` its changes will not be looked for, which spares the snapshot."""
         snapshot = _snapshot(entity) if changeable else {}
-        self._known[self._key(entity)] = _Tracked(entity, _State.STORED, snapshot)
+        self._known[self._key(entity)] = _Tracked(entity, _State.STORED, snapshot, entity.version)
 
     def add(self, entities: Sequence[AggregateRoot]) -> None:
         """Track new aggregates, all or none.
@@ -116,9 +119,9 @@ class Tracker:
                 raise DuplicateEntityError(type(entity).__name__, ("id",))
             if known is None or known.state is _State.GONE:
                 plain_values(entity)
-                fresh[key] = _Tracked(entity, _State.ADDED, {})
+                fresh[key] = _Tracked(entity, _State.ADDED, {}, entity.version)
             elif known.state is _State.REMOVED:
-                fresh[key] = _Tracked(entity, _State.STORED, known.snapshot)
+                fresh[key] = _Tracked(entity, _State.STORED, known.snapshot, known.stored)
         self._known.update(fresh)
 
     def remove(self, entity: AggregateRoot) -> None:
@@ -157,13 +160,16 @@ class Tracker:
     def written(self, changes: Changes) -> None:
         """Take note that the changes have been written: new versions, new snapshots."""
         for inserted in _flat(changes.inserts):
-            stamp(inserted, version=FIRST_VERSION, tenant=inserted.tenant)
-            self.remember(inserted, changeable=True)
+            self._rewritten(inserted, FIRST_VERSION)
         for entity, version, _ in _flat(changes.updates):
-            stamp(entity, version=version + 1, tenant=entity.tenant)
-            self.remember(entity, changeable=True)
+            self._rewritten(entity, version + 1)
         for entity, _ in _flat(changes.removals):
             self._known[self._key(entity)].state = _State.GONE
+
+    def recorded_events(self) -> list[DomainEvent]:
+        """Return the events that the tracked aggregates have recorded, oldest first; they keep them."""
+        events = [event for tracked in self._known.values() for event in tracked.entity.recorded_events]
+        return sorted(events, key=lambda event: event.event_id)
 
     def take_events(self) -> list[DomainEvent]:
         """Return the events that the tracked aggregates have recorded, oldest first, and clear them."""
@@ -177,6 +183,7 @@ class Tracker:
                 tracked.entity,
                 tracked.state,
                 tracked.snapshot,
+                tracked.stored,
                 tracked.entity.version,
                 copy.deepcopy(dict(tracked.entity.__dict__)),
                 tracked.entity.recorded_events,
@@ -186,18 +193,30 @@ class Tracker:
 
     def restore(self, memento: Memento) -> None:
         """Put the aggregates back into the state of the memento; forget those that came later."""
-        self._known = {}
+        self.take_back()
         for key, before in memento.items():
             object.__setattr__(before.entity, "__dict__", before.attributes)
             stamp(before.entity, version=before.version, tenant=before.entity.tenant)
             before.entity.take_events()
             for event in before.events:
                 before.entity.record(event)
-            self._known[key] = _Tracked(before.entity, before.state, before.snapshot)
+            self._known[key] = _Tracked(before.entity, before.state, before.snapshot, before.stored)
 
     def forget(self) -> None:
         """Let go of everything."""
         self._known = {}
+
+    def take_back(self) -> None:
+        """Let go of everything, with the versions that are committed: what was flushed since does not last."""
+        for tracked in self._known.values():
+            if tracked.entity.version != tracked.stored:
+                stamp(tracked.entity, version=tracked.stored, tenant=tracked.entity.tenant)
+        self._known = {}
+
+    def _rewritten(self, entity: AggregateRoot, version: int) -> None:
+        stamp(entity, version=version, tenant=entity.tenant)
+        tracked = self._known[self._key(entity)]
+        tracked.state, tracked.snapshot = _State.STORED, _snapshot(entity)
 
     def _key(self, entity: AggregateRoot) -> Key:
         return type(entity), entity.id  # which is enough within one tenant

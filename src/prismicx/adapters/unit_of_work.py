@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import structlog
 
 from prismicx.adapters import open_units
+from prismicx.adapters.deadline import Deadline
+from prismicx.adapters.dedicated import Lease
+from prismicx.adapters.observed_unit import ObservedUnit
+from prismicx.adapters.primitives import Primitives
 from prismicx.adapters.repository import TrackedRepository, compose, entity_of
-from prismicx.adapters.tracking import Changes, Removal, Tracker, Update
+from prismicx.adapters.terms import Terms
+from prismicx.adapters.tracking import Tracker
+from prismicx.adapters.wiring import Wiring
+from prismicx.domain.applied import APPLIED_UNITS, AppliedUnit, AppliedUnits
 from prismicx.domain.entity import AggregateRoot, stamp
 from prismicx.domain.errors import (
+    AlreadyAppliedError,
+    CommitOutcomeUnknownError,
     CrossTenantError,
+    DuplicateEntityError,
     NotMappedError,
+    PrismicxError,
     ReadOnlyUnitOfWorkError,
+    TransactionConflictError,
     TransactionControlError,
     UnitOfWorkClosedError,
     UnitOfWorkSharedError,
@@ -27,74 +37,38 @@ from prismicx.domain.errors import (
 )
 from prismicx.domain.events import DomainEvent
 from prismicx.domain.identifiers import TenantId
+from prismicx.domain.outbox import RecordedEvent, key_of
 from prismicx.domain.placement import EntityMapping, Reference
-from prismicx.domain.ports import EventHandler, RepositoryT, TenantAdmission, UnitOfWork
+from prismicx.domain.ports import RepositoryT, UnitOfWork
 
 ResultT = TypeVar("ResultT")
 
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """What all units of one backend share: mappings (parents before children), repositories, and the doors."""
-
-    mappings: Mapping[type[AggregateRoot], EntityMapping]
-    repository_class: type[TrackedRepository[Any]]
-    repositories: Mapping[type[Any], type[Any]]
-    admission: TenantAdmission | None
-    on_commit: EventHandler | None
-
-
-class TrackedUnitOfWork(UnitOfWork):
+class TrackedUnitOfWork(Primitives, UnitOfWork):
     """A unit of work with identity map, change tracking and ownership by one task.
 
     An error of the database breaks the unit, on every backend alike: nothing more can be done in it but leave the
     savepoint that the error happened in, or the unit.
     """
 
-    def __init__(self, tenant: TenantId | None, *, read_only: bool, wiring: Wiring) -> None:
+    def __init__(self, tenant: TenantId | None, *, terms: Terms, wiring: Wiring) -> None:
         self._tenant = tenant
+        self._terms = terms
+        self._deadline = terms.deadline
+        self._commit_sent = False
         self._wiring = wiring
         self._state = "not entered"
         self._owner: asyncio.Task[Any] | None = None
         self._savepoints = 0
         self._repositories: dict[Any, TrackedRepository[Any]] = {}
-        self.read_only = read_only
+        self._lease: Lease[Any] | None = None
+        self._observed: ObservedUnit | None = None
+        self._commit_error: BaseException | None = None
+        self.tries = 1
+        self.read_only = terms.read_only
         self.tracker = Tracker()
-
-    # --- What a backend supplies. ---
-
-    @abstractmethod
-    async def _begin(self) -> None:
-        """Make ready; nothing is open afterwards if it raises."""
-
-    @abstractmethod
-    async def _insert(self, mapping: EntityMapping, entities: Sequence[AggregateRoot]) -> None:
-        """Store new aggregates of one kind under version 1, in one statement."""
-
-    @abstractmethod
-    async def _update(self, mapping: EntityMapping, updates: Sequence[Update]) -> None:
-        """Store changed attributes of one kind under the next version, or raise `ConcurrencyError`."""
-
-    @abstractmethod
-    async def _remove(self, mapping: EntityMapping, removals: Sequence[Removal]) -> None:
-        """Delete aggregates of one kind, or raise `ConcurrencyError`."""
-
-    @abstractmethod
-    async def _commit(self) -> None:
-        """Make everything last and give the connection back."""
-
-    @abstractmethod
-    async def _rollback(self) -> None:
-        """Discard everything and give the connection back; without effect where that has happened."""
-
-    def _expect(self, changes: Changes) -> None:  # most backends need not know
-        """Take note of all that a flush is about to write, before the first of it is written."""
-
-    def _database_savepoint(self) -> AbstractAsyncContextManager[None]:
-        """Return a block whose writes the database takes back if it raises; backends without any leave this alone."""
-        raise UnsupportedOperationError("savepoints", type(self).__name__)
 
     # --- What repositories ask of their unit. ---
 
@@ -124,8 +98,11 @@ class TrackedUnitOfWork(UnitOfWork):
         """Await something of the database; whatever it raises breaks the unit."""
         try:
             return await action
-        except BaseException:
+        except BaseException as error:
             self._state = "broken by an earlier error"
+            verdict = self._verdict(error, "in a statement")
+            if verdict is not None:
+                raise verdict from error
             raise
 
     def claim(self, entities: Sequence[AggregateRoot]) -> None:
@@ -150,6 +127,21 @@ class TrackedUnitOfWork(UnitOfWork):
     @property
     def tenant(self) -> TenantId | None:
         return self._tenant
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether it has been committed, for all that is known."""
+        return self._state == "committed"
+
+    @property
+    def deadline(self) -> Deadline | None:
+        """What bounds all of it."""
+        return self._deadline
+
+    @property
+    def record(self) -> AppliedUnit | None:
+        """What it leaves in its transaction where it carries an idempotency key."""
+        return self._terms.applied
 
     @property
     def has_ended(self) -> bool:
@@ -190,12 +182,22 @@ class TrackedUnitOfWork(UnitOfWork):
         self._refuse_inside_savepoint("commit")
         try:
             await self.flush()
+            await self._fill_outbox()
+            self._commit_sent = True
             await self._commit()
         except UnitOfWorkSharedError:
             raise
-        except BaseException:
+        except BaseException as error:
+            verdict = self._verdict(error, "in commit")
+            self._commit_error = verdict or error
             await self.rollback()
+            if isinstance(verdict or error, CommitOutcomeUnknownError):
+                self._state = _UNKNOWN
+            if verdict is not None:
+                raise verdict from error
             raise
+        self._stop_deadline()
+        self._release()
         self._state = "committed"
         open_units.leave(self)
         await self._hand_over_events()
@@ -205,10 +207,14 @@ class TrackedUnitOfWork(UnitOfWork):
         self._refuse_inside_savepoint("rollback")
         if self.has_ended:
             return
+        self._stop_deadline()
         self._state = "rolled back"
         open_units.leave(self)
-        self.tracker.forget()
-        await self._rollback()
+        self.tracker.take_back()
+        try:
+            await self._rollback()
+        finally:
+            self._release()
 
     def savepoint(self) -> AbstractAsyncContextManager[None]:
         self.require_open()
@@ -238,8 +244,23 @@ class TrackedUnitOfWork(UnitOfWork):
         if self._state != "not entered":
             raise UnitOfWorkClosedError(self._state)
         self._owner = asyncio.current_task()
-        await self._admit()
-        await self._begin()
+        if self._wiring.telemetry is not None:
+            self._observed = ObservedUnit(self._wiring, self._tenant, read_only=self.read_only, tries=self.tries)
+        if self._deadline is not None:
+            self._deadline.start()
+        try:
+            await self._admit()
+            await self._begin()
+            if self._terms.applied is not None:
+                await self._apply(self._terms.applied)
+        except BaseException as error:
+            verdict = self._verdict(error, "before its first statement")
+            self._stop_deadline()
+            self._release()
+            self._observe_end(verdict or error)
+            if verdict is not None:
+                raise verdict from error
+            raise
         self._state = "open"
         open_units.enter(self)
         return self
@@ -247,12 +268,82 @@ class TrackedUnitOfWork(UnitOfWork):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.rollback()
+        verdict = None if error is None else self._verdict(error, "between its statements")
+        try:
+            await self.rollback()
+        finally:
+            self._observe_end(verdict or error)
+        if verdict is not None:
+            raise verdict from error
+
+    def _observe_end(self, error: BaseException | None) -> None:
+        if self._observed is not None:
+            self._observed.end(self._state, error or self._commit_error, waited=self._waited())
+
+    async def _apply(self, record: AppliedUnit) -> None:
+        """Leave the record of its idempotency key in the transaction that has begun.
+
+        Raises:
+            AlreadyAppliedError: its key is on record.
+        """
+        stamp(record, version=0, tenant=self._tenant)
+        try:
+            standing = await self._leave_record(record)
+        except BaseException:
+            await self._rollback()
+            raise
+        if standing is not None:
+            await self._rollback()
+            raise AlreadyAppliedError(record.key, at=standing.recorded_at, unit=standing.unit)
+
+    async def _leave_record(self, record: AppliedUnit) -> AppliedUnit | None:
+        """Write the record of the unit's idempotency key before anything else; return the one that stands there."""
+        try:
+            await self._insert(APPLIED_UNITS, (record,))
+        except DuplicateEntityError:
+            await self._rollback()
+            return await self._standing_record(record)
+        return None
+
+    async def _standing_record(self, record: AppliedUnit) -> AppliedUnit:
+        """Return the committed record of the same key.
+
+        Raises:
+            TransactionConflictError: it is gone by now.
+        """
+        repository = compose(AppliedUnits, self._wiring.repository_class)(self, APPLIED_UNITS)
+        row = await repository._row(record.id)
+        if row is None:
+            raise TransactionConflictError("its record was forgotten meanwhile")
+        standing: AppliedUnit = repository._entity(row)
+        return standing
+
+    def _verdict(self, error: BaseException, place: str) -> PrismicxError | None:
+        """Return the error to raise instead of this one, if the unit's deadline is what it comes from."""
+        if self._deadline is None:
+            return None
+        return self._deadline.verdict(error, place=place, commit_sent=self._commit_sent)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.stop()
 
     async def _admit(self) -> None:
-        """Return if the unit may be entered."""
-        if self._tenant is not None and self._wiring.admission is not None:
-            await self._wiring.admission.admit(self._tenant)
+        """Return if the unit may be entered, with the client of the tenant's own database where it has one."""
+        if self._tenant is None or self._wiring.admission is None:
+            return
+        place = await self._wiring.admission.admit(self._tenant)
+        if place is None or self._wiring.dedicated is None:
+            return
+        self._lease = await self._wiring.dedicated.lease(place.connection)
+        if self._lease is not None:
+            self._use(self._lease.client)
+
+    def _release(self) -> None:
+        """Let the tenant's own client be closed, as far as this unit is concerned."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.release()
 
     def _mapping_within_reach(self, entity: type[AggregateRoot]) -> EntityMapping:
         mapping = self._wiring.mappings.get(entity)
@@ -264,6 +355,26 @@ class TrackedUnitOfWork(UnitOfWork):
                 reason = "it belongs to a tenant: use backend.unit_of_work(tenant)"
             raise NotMappedError(entity.__name__, reason)
         return mapping
+
+    @property
+    def _fills_outbox(self) -> bool:
+        """Whether something has been recorded that commit has to store."""
+        return self._wiring.outbox and bool(self._recorded_events())
+
+    def _recorded_events(self) -> Mapping[TenantId | None, Sequence[DomainEvent]]:
+        """Return what has been recorded so far, by whose outbox it belongs into, oldest first."""
+        events = self.tracker.recorded_events()
+        return {self._tenant: events} if events else {}
+
+    async def _fill_outbox(self) -> None:
+        """Store the recorded events, last of all: from here to the commit the tenant's next place is locked."""
+        if not self._fills_outbox:
+            return
+        self.require_writable("recording an event")
+        if self._lease is not None:
+            raise UnsupportedOperationError("an outbox in a dedicated tenant's own database", type(self).__name__)
+        for tenant, events in sorted(self._recorded_events().items(), key=lambda item: key_of(item[0])):
+            await self.attempt(self._store_events(tenant, [RecordedEvent.of(event) for event in events]))
 
     async def _hand_over_events(self) -> None:
         await self._hand_over(self._tenant, self.tracker.take_events())
@@ -277,4 +388,5 @@ class TrackedUnitOfWork(UnitOfWork):
             _log.exception("events.handler_failed", tenant=str(tenant), events=len(events))
 
 
-_ENDED = frozenset(("not entered", "committed", "rolled back"))
+_UNKNOWN = "of unknown outcome"
+_ENDED = frozenset(("not entered", "committed", "rolled back", _UNKNOWN))

@@ -211,6 +211,17 @@ async def test_an_aggregation_sees_the_tenant_only(backend: BeanieBackend) -> No
     assert titles == ["one", "two"]
 
 
+@pytest.mark.parametrize(("method", "argument"), [("sort", "title"), ("skip", 1), ("limit", 1)])
+async def test_an_aggregation_is_sorted_and_cut_by_its_stages(
+    backend: BeanieBackend, method: str, argument: object
+) -> None:
+    async with _collection(backend) as mine:
+        with pytest.raises(UnsupportedOperationError, match=rf"the stage \${method}"):
+            getattr(await mine.aggregate([]), method)(argument)
+
+        assert len(await (await mine.aggregate([])).batch_size(1).to_list()) == 2
+
+
 @pytest.mark.parametrize(
     "stage",
     [

@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
 from tests.adapters.beanie.examples import ACME, CRM, GLOBEX, MAPPINGS, Commands, Faults, tenant
 
 from prismicx.adapters.beanie import BeanieBackend, BeaniePluginSchemas, MongoDBClient
-from prismicx.domain.errors import DatabaseError, ProvisioningError, UnsupportedOperationError
+from prismicx.domain.errors import DatabaseError, ForeignObjectError, ProvisioningError, UnsupportedOperationError
 from prismicx.domain.identifiers import PluginType, TenantId
 from prismicx.domain.ports import ProvisioningStep
 
@@ -63,8 +63,12 @@ async def test_what_is_missing_or_wrong_is_told(backend: BeanieBackend, server: 
         assert (refused.value.tenant_id, refused.value.step) == ("initech", "mongodb.tenant_database")
         return refused.value.reason
 
+    assert await told() == "there is no database tenant_initech_db"
+    await step.ensure(tenant(_NEW))
+    database.drop_collection("user_insights")
     assert await told() == "there is no collection tenant_initech_db.user_insights"
-    database.create_collection("user_insights")
+    await step.ensure(tenant(_NEW))
+    database.command("collMod", "user_insights", validator={})
     assert "does not have its validator" in await told()
     await step.ensure(tenant(_NEW))
     database.user_insights.drop_index("user_id_1")
@@ -83,10 +87,25 @@ async def test_a_collection_with_anothers_documents_is_not_adopted(
     step, database = _step(backend, "mongodb.tenant_database"), server["tenant_initech_db"]
     database.user_insights.insert_one(document)
 
-    with pytest.raises(ProvisioningError, match="not this tenant's"):
+    with pytest.raises(ForeignObjectError, match="it bears no mark"):
         await step.ensure(tenant(_NEW))
 
     assert "validator" not in database.user_insights.options()
+    assert database.list_collection_names() == ["user_insights"]
+
+
+async def test_the_database_is_there_even_if_nothing_is_mapped(database: Any, server: Any) -> None:
+    async with BeanieBackend(MongoDBClient(database.uri, database.name), []) as backend:
+        await backend.initialise_database()
+        for step in backend.steps():
+            await step.ensure(tenant(_NEW))
+            await step.verify(tenant(_NEW))
+
+        assert server["tenant_initech_db"].list_collection_names() == ["prismicx_owner"]
+        assert "tenant_initech_crm" not in server.list_database_names()
+        for step in backend.steps():
+            await step.remove(tenant(_NEW))
+    assert not [name for name in server.list_database_names() if "initech" in name]
 
 
 async def test_a_document_that_slipped_in_is_found_by_verify(backend: BeanieBackend, server: Any) -> None:
@@ -167,8 +186,8 @@ async def test_a_collection_that_cannot_be_made_is_an_error(backend: BeanieBacke
 async def test_mongodb_runs_no_sql(backend: BeanieBackend) -> None:
     schemas = BeaniePluginSchemas()
 
-    await schemas.migrate(GLOBEX, CRM, "customers", [])
+    await schemas.migrate(GLOBEX, CRM, "customers", [], fence=1)
 
-    assert await schemas.applied(GLOBEX, PluginType("crm"), "customers") == ()
+    assert await schemas.applied(GLOBEX, PluginType("crm"), "customers") == []
     with pytest.raises(UnsupportedOperationError):
-        await schemas.migrate(GLOBEX, CRM, "customers", [object()])  # type: ignore[list-item]  # whatever it is
+        await schemas.migrate(GLOBEX, CRM, "customers", [object()], fence=1)  # type: ignore[list-item]  # whatever it is
