@@ -2,6 +2,7 @@
 
 import pytest
 from tests.application.memory import Registry
+from tests.application.place import Place
 
 
 @pytest.fixture
@@ -9,3 +10,8 @@ async def registry() -> Registry:
     backend = Registry()
     await backend.start()
     return backend
+
+
+@pytest.fixture
+def place(registry: Registry) -> Place:
+    return Place(registry)

@@ -8,7 +8,7 @@ from tests.application.memory import Registry
 from prismicx.adapters.memory.backend import MemoryBackend
 from prismicx.application.directory import TenantDirectory
 from prismicx.application.provisioning import TenantProvisioning
-from prismicx.domain.errors import DatabaseUnavailableError, TenantNotActiveError, TenantNotFoundError
+from prismicx.domain.errors import DatabaseUnavailableError, InvalidNameError, TenantNotActiveError, TenantNotFoundError
 from prismicx.domain.identifiers import Region, TenantId, Tier
 
 ACME = TenantId("acme")
@@ -217,3 +217,37 @@ async def test_a_backend_admits_by_its_own_registry() -> None:
     with pytest.raises(TenantNotActiveError):
         async with backend.unit_of_work(ACME):
             pass
+
+
+async def test_it_says_where_a_dedicated_tenant_is_and_nothing_of_the_others(office: Office) -> None:
+    await office.here.create(
+        "Globex", region=Region("eu"), tier=Tier("standard"), tenant_id=GLOBEX, dedicated_connection="globex"
+    )
+
+    place = await office.directory.admit(GLOBEX)
+    assert place is not None
+    assert (place.type, place.connection) == ("dedicated", "globex")
+    assert await office.directory.admit(ACME) is None
+    office.clock.now += 5.0
+    assert await office.directory.admit(GLOBEX) == place
+
+
+async def test_in_memory_a_dedicated_tenant_is_like_all_others(office: Office) -> None:
+    await office.here.create(
+        "Globex", region=Region("eu"), tier=Tier("standard"), tenant_id=GLOBEX, dedicated_connection="globex"
+    )
+    async with MemoryBackend([], admission=office.directory) as backend, backend.unit_of_work(GLOBEX) as unit:
+        assert unit.tenant == GLOBEX
+
+
+@pytest.mark.parametrize("connection", ["", "postgresql://app:pa55word@globex.test/globex"])
+async def test_a_connection_that_is_no_name_is_refused_before_anything_is_recorded(
+    office: Office, connection: str
+) -> None:
+    with pytest.raises(InvalidNameError) as refused:
+        await office.here.create(
+            "Globex", region=Region("eu"), tier=Tier("standard"), tenant_id=GLOBEX, dedicated_connection=connection
+        )
+
+    assert "pa55word" not in str(refused.value)
+    assert [tenant.tenant_id for tenant in await office.here.list()] == [ACME]

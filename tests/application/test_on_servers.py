@@ -90,7 +90,7 @@ async def test_a_failure_is_recorded_and_gone_on_from(backend: SqlAlchemyBackend
 
     assert (await service.get(TenantId("unlucky"))).failure == "last: no \\x00 space \\ud800 left"
     last.error = None
-    resumed = await service.resume_provisioning(TenantId("unlucky"))
+    resumed = await service.retry(TenantId("unlucky"))
     assert (resumed.status, resumed.failure) == (TenantStatus.ACTIVE, None)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.application.memory import BreakableSchemas, Death, Registry
+from tests.application.memory import BreakableSchemas, Clock, Death, Registry
 
 from prismicx.application.plugins import PluginInstallation
 from prismicx.application.provisioning import TenantProvisioning
@@ -42,7 +42,8 @@ class Market:
         self.registry = registry
         self.schemas = BreakableSchemas()
         self.tenants = TenantProvisioning(registry, [])
-        self.service = PluginInstallation(registry, self.schemas)
+        self.clock = Clock()
+        self.service = PluginInstallation(registry, self.schemas, clock=self.clock)
 
     async def publish_first(self) -> Plugin:
         return await self.service.publish("contacts", CRM, FIRST, OPENING)
@@ -152,7 +153,7 @@ async def test_a_type_that_the_tenant_has_no_schema_for_is_recorded_with_it(mark
     await market.service.install(ACME, "invoices")
 
     assert billing in (await market.tenants.get(ACME)).plugin_types
-    assert await market.schemas.applied(ACME, billing, "invoices") == ("1.0.0",)
+    assert await market.schemas.applied(ACME, billing, "invoices") == ["1.0.0"]
 
 
 async def test_a_plugin_without_migrations_touches_no_schema(market: Market) -> None:
@@ -232,6 +233,7 @@ async def test_whenever_the_process_dies_an_installation_can_be_finished(
     with pytest.raises(Death):
         await market.service.install(ACME, "contacts")
 
+    market.clock.advance(minutes=1)
     installed = await market.service.install(ACME, "contacts")
 
     assert (installed.status, installed.installed_version) == (TenantPluginStatus.ACTIVE, ONE)
@@ -247,6 +249,7 @@ async def test_whenever_the_process_dies_an_upgrade_can_be_finished(market: Mark
     with pytest.raises(Death):
         await market.service.upgrade(ACME, "contacts")
 
+    market.clock.advance(minutes=1)
     upgraded = await market.service.upgrade(ACME, "contacts")
 
     assert (upgraded.status, upgraded.installed_version) == (TenantPluginStatus.ACTIVE, TWO)
@@ -311,6 +314,7 @@ async def test_a_failed_upgrade_can_be_given_up(market: Market) -> None:
     with pytest.raises(PluginInstallationError):
         await market.service.upgrade(ACME, "contacts")
 
+    market.schemas.error = None
     taken_back = await market.service.install(ACME, "contacts", version=ONE)
 
     assert (taken_back.status, taken_back.installed_version) == (TenantPluginStatus.ACTIVE, ONE)

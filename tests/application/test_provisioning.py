@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 from tests.application.memory import Death, RecordedStep, Registry
+from tests.application.place import ACME, EU, GLOBEX, STANDARD, Place, steps_of
 
-from prismicx.application.directory import TenantDirectory
 from prismicx.application.provisioning import TenantProvisioning
 from prismicx.domain.errors import (
     DatabaseUnavailableError,
@@ -23,45 +23,10 @@ from prismicx.domain.events import (
     TenantResumed,
     TenantSuspended,
 )
-from prismicx.domain.identifiers import PluginType, Region, TenantId, Tier
+from prismicx.domain.identifiers import PluginType
 from prismicx.domain.operations import StepStatus
 from prismicx.domain.registry import TenantRepository
 from prismicx.domain.tenancy import DEFAULT_PLUGIN_TYPES, Tenant, TenantStatus
-
-ACME = TenantId("acme")
-GLOBEX = TenantId("globex")
-EU = Region("eu-central-1")
-STANDARD = Tier("standard")
-
-
-class Place:
-    """A provisioning service over two steps."""
-
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
-        self.calls: list[str] = []
-        self.schemas = RecordedStep("schemas", self.calls)
-        self.insights = RecordedStep("insights", self.calls)
-        self.directory = TenantDirectory(lambda: registry)
-        self.service = TenantProvisioning(registry, [self.schemas, self.insights], directory=self.directory)
-
-    async def create(self, tenant_id: TenantId | None = ACME) -> Tenant:
-        return await self.service.create("Acme", region=EU, tier=STANDARD, tenant_id=tenant_id)
-
-    async def is_complete(self, tenant_id: TenantId) -> bool:
-        tenant = await self.service.get(tenant_id)
-        made = tenant_id in self.schemas.made and tenant_id in self.insights.made
-        return tenant.status is TenantStatus.ACTIVE and made and tenant.failure is None
-
-
-@pytest.fixture
-def place(registry: Registry) -> Place:
-    return Place(registry)
-
-
-def steps_of(tenant: Tenant) -> list[tuple[str, str, int]]:
-    assert tenant.operation is not None
-    return [(step.name, step.status.value, step.attempts) for step in tenant.operation.steps]
 
 
 async def test_a_tenant_is_created_step_by_step(place: Place) -> None:
@@ -167,7 +132,7 @@ async def test_a_failure_is_recorded_with_its_reason_and_can_be_gone_on_from(pla
 
     place.insights.error = None
     place.calls.clear()
-    tenant = await place.service.resume_provisioning(ACME)
+    tenant = await place.service.retry(ACME)
 
     assert steps_of(tenant) == [("schemas", "done", 1), ("insights", "done", 2)]
     assert place.calls == ["verify schemas", "ensure insights", "verify insights"]
@@ -212,7 +177,7 @@ async def test_a_step_that_is_done_and_gone_is_run_again(place: Place) -> None:
     place.insights.error = None
     place.schemas.made.clear()
 
-    tenant = await place.service.resume_provisioning(ACME)
+    tenant = await place.service.retry(ACME)
 
     assert steps_of(tenant) == [("schemas", "done", 2), ("insights", "done", 2)]
     assert await place.is_complete(ACME)
@@ -229,7 +194,7 @@ async def test_a_cancellation_is_no_failure_and_can_be_gone_on_from(place: Place
     assert steps_of(tenant) == [("schemas", "done", 1), ("insights", "running", 1)]
 
     place.insights.error = None
-    await place.service.resume_provisioning(ACME)
+    await place.service.retry(ACME)
 
     assert await place.is_complete(ACME)
 
@@ -245,13 +210,14 @@ async def test_whenever_the_process_dies_the_tenant_can_be_finished(place: Place
         await place.create()
     assert place.registry.commits == commit
     setattr(place.registry, f"dies_{moment}", None)
+    place.clock.advance(minutes=2)
 
     if commit == 1 and moment == "before":
         with pytest.raises(TenantNotFoundError):
-            await place.service.resume_provisioning(ACME)
+            await place.service.retry(ACME)
         await place.create()
     else:
-        await place.service.resume_provisioning(ACME)
+        await place.service.retry(ACME)
 
     assert await place.is_complete(ACME)
     assert len([event for event in place.registry.events if isinstance(event, TenantActivated)]) <= 1
@@ -277,16 +243,15 @@ async def test_an_active_tenant_is_returned_as_it_is(place: Place) -> None:
     created = await place.create()
     place.calls.clear()
 
-    assert await place.service.resume_provisioning(ACME) == created
+    assert await place.service.retry(ACME) == created
     assert place.calls == []
 
 
-async def test_a_suspended_tenant_is_not_provisioned(place: Place) -> None:
+async def test_a_suspended_tenant_is_returned_as_it_is_too(place: Place) -> None:
     await place.create()
-    await place.service.suspend(ACME)
+    suspended = await place.service.suspend(ACME)
 
-    with pytest.raises(IllegalTransitionError, match="from suspended to provisioning"):
-        await place.service.resume_provisioning(ACME)
+    assert await place.service.retry(ACME) == suspended
 
 
 async def test_a_step_that_is_new_since_the_failure_is_run_too(place: Place) -> None:
@@ -296,7 +261,7 @@ async def test_a_step_that_is_new_since_the_failure_is_run_too(place: Place) -> 
     place.insights.error = None
     roles = RecordedStep("roles", place.calls)
 
-    tenant = await TenantProvisioning(place.registry, [roles, place.schemas, place.insights]).resume_provisioning(ACME)
+    tenant = await TenantProvisioning(place.registry, [roles, place.schemas, place.insights]).retry(ACME)
 
     assert steps_of(tenant) == [("roles", "done", 1), ("schemas", "done", 1), ("insights", "done", 2)]
 
@@ -308,7 +273,7 @@ async def test_a_recorded_step_that_nobody_knows_stops_before_anything_is_touche
     place.calls.clear()
 
     with pytest.raises(ProvisioningError, match="stopped at step insights: it is recorded, but none of the steps here"):
-        await TenantProvisioning(place.registry, [place.schemas]).resume_provisioning(ACME)
+        await TenantProvisioning(place.registry, [place.schemas]).retry(ACME)
 
     assert place.calls == []
 
@@ -327,7 +292,7 @@ async def test_a_tenant_registered_without_a_plan_gets_one(place: Place) -> None
         unit.repository(TenantRepository).add(tenant)
         await unit.commit()
 
-    await place.service.resume_provisioning(ACME)
+    await place.service.retry(ACME)
 
     assert await place.is_complete(ACME)
 
@@ -387,7 +352,7 @@ async def test_a_registry_that_is_gone_when_a_failure_is_to_be_recorded_says_so_
             place.registry.unavailable = True
             raise OSError("no space left")
 
-    service = TenantProvisioning(place.registry, [Breaking("schemas", []), place.insights])
+    service = TenantProvisioning(place.registry, [Breaking("schemas", []), place.insights], clock=place.clock)
 
     with pytest.raises(DatabaseUnavailableError) as caught:
         await service.create("Acme", region=EU, tier=STANDARD, tenant_id=ACME)
@@ -397,5 +362,6 @@ async def test_a_registry_that_is_gone_when_a_failure_is_to_be_recorded_says_so_
     tenant = await place.service.get(ACME)
     assert tenant.operation is not None
     assert tenant.operation.step("schemas").status is StepStatus.RUNNING
-    await place.service.resume_provisioning(ACME)
+    place.clock.advance(minutes=2)
+    await place.service.retry(ACME)
     assert await place.is_complete(ACME)

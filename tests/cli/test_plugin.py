@@ -109,7 +109,7 @@ def test_published_plugins_are_listed(platform: Any, manifest: Path) -> None:
     plugin = platform.data("plugin", "publish", str(manifest))["plugin"]
 
     assert platform.data("plugin", "list") == {"plugins": [plugin]}
-    assert set(plugin["migrations"][0]) == {"version_from", "version_to", "checksum"}
+    assert set(plugin["migrations"][0]) == {"version_from", "version_to", "checksum", "leads_back"}
     assert "crm-suite" in platform("plugin", "list").stdout
 
 

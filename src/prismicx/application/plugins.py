@@ -1,42 +1,36 @@
-"""Publishing plugins, and installing, upgrading and uninstalling them for a tenant."""
+"""Publishing plugins, and installing, upgrading, downgrading and uninstalling them for a tenant."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
-from prismicx.application.reasons import reason_of
-from prismicx.domain.errors import InvalidPluginTypeError, PluginInstallationError, TenantNotActiveError
+from prismicx.application.plugin_recovery import PluginRecovery
+from prismicx.application.plugin_work import Begun, installed, tenant_and_plugin
+from prismicx.domain.errors import InvalidPluginTypeError, PluginInstallationError
 from prismicx.domain.identifiers import PluginType, TenantId, Version
-from prismicx.domain.installations import PluginSetup, TenantPlugin, TenantPluginStatus
+from prismicx.domain.installations import TenantPlugin, TenantPluginStatus
 from prismicx.domain.plugins import Plugin, PluginVersion, SchemaMigration
-from prismicx.domain.ports import Backend, PluginSchemas, UnitOfWork
+from prismicx.domain.ports import UnitOfWork
 from prismicx.domain.registry import PluginRepository, TenantPluginRepository, TenantRepository
-from prismicx.domain.tenancy import Tenant, TenantStatus
+from prismicx.domain.setups import PluginSetup
 
 _USE_UPGRADE = frozenset({TenantPluginStatus.ACTIVE, TenantPluginStatus.FAILED, TenantPluginStatus.UPGRADING})
 
 
-class PluginInstallation:
+class PluginInstallation(PluginRecovery):
     """Publishes plugins and brings them to tenants that are active.
 
-    What is about to happen to a tenant's plugin is recorded before the tenant's schema is touched. The migrations then
-    run all or none. A failure leaves the schema as it was and the record `failed`, with the reason; a crash or a
-    cancellation leaves it under way. Calling again does what is left to do in each case.
+    What is about to happen to a tenant's plugin is recorded, with a lease, before the tenant's schema is touched; so
+    one worker at a time is at work there, and a second one gets `OperationUnderWayError`. The migrations then run all
+    or none. A failure leaves the schema as it was and the record `failed`, with the reason: `retry` begins it again,
+    `abandon` takes it back. A crash leaves it under way until the lease is over: `reconcile`, `retry` or the same call
+    again does what is left to do, as the schema's own ledger says.
 
-    Each use case for a tenant raises `TenantNotFoundError`, `TenantNotActiveError` and `PluginNotFoundError`.
+    Each use case for a tenant raises `TenantNotFoundError`, `TenantNotActiveError` and `PluginNotFoundError`; each that
+    touches the schema `OperationUnderWayError`, and `LeaseLostError` where it was overtaken.
     """
-
-    def __init__(self, registry: Backend, schemas: PluginSchemas) -> None:
-        """Wire it up.
-
-        Args:
-            registry: the backend that holds the registry.
-            schemas: where migrations run.
-        """
-        self._registry = registry
-        self._schemas = schemas
 
     async def publish(
         self, name: str, plugin_type: PluginType, version: PluginVersion, migration: SchemaMigration | None = None
@@ -105,8 +99,9 @@ class PluginInstallation:
             PluginInstallationError: another version is installed, or this one with other configurations or features;
                 or a migration failed, which is recorded.
         """
-        async with self._registry.registry() as unit:
-            tenant, found = await self._tenant_and_plugin(unit, tenant_id, plugin)
+
+        async def begin(unit: UnitOfWork) -> Begun | TenantPlugin:
+            tenant, found = await tenant_and_plugin(unit, tenant_id, plugin)
             chosen = found.newest if version is None else found.of_version(version)
             setup = PluginSetup.of(plugin, chosen, configurations=configurations or {}, features=features or ())
             installations = unit.repository(TenantPluginRepository)
@@ -118,11 +113,13 @@ class PluginInstallation:
                 if not installation.has(setup) and (configurations is not None or features is not None):
                     raise self._refusal(installation, "it has other configurations or features; configure it instead")
                 return installation
+            self._work.claim(installation)
             tenant.need_schema(found.type)
-            migrations = found.chain(installation.installed_version, chosen.version)
+            found.chain(installation.installed_version, chosen.version)
             installation.begin_installation(setup)
-            await unit.commit()
-        return await self._carry_out(installation, migrations)
+            return tenant, found, installation
+
+        return await self._work.carried_out(begin)
 
     async def upgrade(
         self,
@@ -152,17 +149,46 @@ class PluginInstallation:
             PluginInstallationError: a migration failed, which is recorded.
             PluginNotInstalledError: the tenant has never had the plugin.
         """
-        async with self._registry.registry() as unit:
-            _, found = await self._tenant_and_plugin(unit, tenant_id, plugin)
+
+        async def begin(unit: UnitOfWork) -> Begun | TenantPlugin:
+            tenant, found, installation = await installed(unit, tenant_id, plugin)
             chosen = found.newest if version is None else found.of_version(version)
-            installation = await unit.repository(TenantPluginRepository).of(tenant_id, found)
             setup = installation.setup_for(chosen, configurations=configurations or {}, features=features)
             if installation.has(setup):
                 return installation
-            migrations = found.chain(installation.installed_version, chosen.version)
+            self._work.claim(installation)
+            found.chain(installation.installed_version, chosen.version)
             installation.begin_upgrade(setup)
-            await unit.commit()
-        return await self._carry_out(installation, migrations)
+            return tenant, found, installation
+
+        return await self._work.carried_out(begin)
+
+    async def downgrade(self, tenant_id: TenantId, plugin: str, version: Version) -> TenantPlugin:
+        """Bring a tenant's plugin back to an earlier version by the down scripts, and return the record of it, active.
+
+        What only later versions know of the tenant is lost as the down scripts say. Configurations stay, over the
+        defaults of the version, and so do the features that it offers. Nothing happens where it is active in it.
+
+        Raises:
+            IllegalTransitionError: the plugin is not installed, or something else is under way.
+            InvalidMigrationError: the version is later than the installed one, or a migration between has no down
+                script.
+            PluginInstallationError: a script failed, which is recorded.
+            PluginNotInstalledError: the tenant has never had the plugin.
+        """
+
+        async def begin(unit: UnitOfWork) -> Begun | TenantPlugin:
+            tenant, found, installation = await installed(unit, tenant_id, plugin)
+            setup = installation.setup_for(found.of_version(version), configurations={}, features=None)
+            if installation.installed_version == version and installation.status is TenantPluginStatus.ACTIVE:
+                return installation
+            self._work.claim(installation)
+            installation.begin_downgrade(setup)
+            if installation.installed_version is not None:
+                found.way_back(installation.installed_version, version)
+            return tenant, found, installation
+
+        return await self._work.carried_out(begin)
 
     async def configure(
         self,
@@ -179,33 +205,55 @@ class PluginInstallation:
             InvalidNameError: the version does not offer a feature.
             PluginNotInstalledError: the tenant has never had the plugin.
         """
-        async with self._registry.registry() as unit:
-            _, found = await self._tenant_and_plugin(unit, tenant_id, plugin)
-            installation = await unit.repository(TenantPluginRepository).of(tenant_id, found)
+
+        async def configured(unit: UnitOfWork) -> TenantPlugin:
+            _, found, installation = await installed(unit, tenant_id, plugin)
             installation.configure(found, configurations=configurations or {}, features=features)
-            await unit.commit()
-        return installation
+            return installation
+
+        return await self._work.recorded(configured)
 
     async def uninstall(self, tenant_id: TenantId, plugin: str) -> TenantPlugin:
         """Uninstall a tenant's plugin and return the record of it. The tenant's schema stays, with its data.
 
         Raises:
-            IllegalTransitionError: the plugin is being installed or upgraded, or is uninstalled already.
+            IllegalTransitionError: something else is under way, or the plugin is uninstalled already.
             PluginNotInstalledError: the tenant has never had the plugin.
         """
-        async with self._registry.registry() as unit:
-            _, found = await self._tenant_and_plugin(unit, tenant_id, plugin)
-            installation = await unit.repository(TenantPluginRepository).of(tenant_id, found)
+
+        async def uninstalled(unit: UnitOfWork) -> TenantPlugin:
+            _, _, installation = await installed(unit, tenant_id, plugin)
             installation.begin_uninstallation()
             installation.finish_uninstallation()
-            await unit.commit()
-        return installation
+            return installation
 
-    async def _tenant_and_plugin(self, unit: UnitOfWork, tenant_id: TenantId, name: str) -> tuple[Tenant, Plugin]:
-        tenant = await unit.repository(TenantRepository).of(tenant_id)
-        if tenant.status is not TenantStatus.ACTIVE:
-            raise TenantNotActiveError(tenant_id.value, tenant.status.value)
-        return tenant, await unit.repository(PluginRepository).named(name)
+        return await self._work.recorded(uninstalled)
+
+    async def purge(self, tenant_id: TenantId, plugin: str) -> TenantPlugin:
+        """Uninstall a tenant's plugin where it is not, and take away what its migrations made, with the data in it.
+
+        The down scripts do that, from the newest to the first: what a plugin made, the plugin alone knows. Nothing
+        happens where nothing is left. Return the record, uninstalled.
+
+        Raises:
+            IllegalTransitionError: something else is under way.
+            InvalidMigrationError: one of the migrations has no down script; nothing was touched.
+            PluginInstallationError: a script failed, which is recorded.
+            PluginNotInstalledError: the tenant has never had the plugin.
+        """
+
+        async def begin(unit: UnitOfWork) -> Begun | TenantPlugin:
+            tenant, found, installation = await installed(unit, tenant_id, plugin)
+            version = installation.installed_version
+            if version is None and installation.status is TenantPluginStatus.UNINSTALLED:
+                return installation
+            self._work.claim(installation)
+            if version is not None:
+                found.way_back(version, None)
+            installation.begin_purge()
+            return tenant, found, installation
+
+        return await self._work.carried_out(begin)
 
     def _is_active_in(self, installation: TenantPlugin, version: Version) -> bool:
         installed = installation.installed_version
@@ -216,21 +264,3 @@ class PluginInstallation:
     def _refusal(self, installation: TenantPlugin, reason: str) -> PluginInstallationError:
         tenant_id, plugin = installation.tenant_id.value, installation.plugin_name
         return PluginInstallationError(tenant_id=tenant_id, plugin=plugin, reason=reason)
-
-    async def _carry_out(self, installation: TenantPlugin, migrations: Sequence[SchemaMigration]) -> TenantPlugin:
-        tenant_id, plugin_type = installation.tenant_id, installation.plugin_type
-        try:
-            if migrations:
-                await self._schemas.migrate(tenant_id, plugin_type, installation.plugin_name, migrations)
-        except Exception as error:
-            reason = reason_of(error)
-            await self._change(installation, lambda found: found.fail(reason))
-            raise self._refusal(installation, reason) from error
-        return await self._change(installation, TenantPlugin.activate)
-
-    async def _change(self, installation: TenantPlugin, change: Callable[[TenantPlugin], None]) -> TenantPlugin:
-        async with self._registry.registry() as unit:
-            found = await unit.repository(TenantPluginRepository).get(installation.id)
-            change(found)
-            await unit.commit()
-        return found

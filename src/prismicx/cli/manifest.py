@@ -16,6 +16,7 @@
     version_from = "1.0.0"
     version_to = "1.1.0"
     script_file = "1.1.0.sql"
+    down_file = "1.1.0-down.sql"        # leads back; or down = "…", or neither
 
 JSON has the same keys.
 """
@@ -46,7 +47,10 @@ class ManifestVersion(BaseModel):
 
 
 class ManifestMigration(BaseModel):
-    """The script to a version, in the manifest (`script`) or in a file beside it or below (`script_file`)."""
+    """The script to a version, in the manifest (`script`) or in a file beside it or below (`script_file`).
+
+    The one that leads back from it, if there is one, is given likewise (`down` or `down_file`).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,13 +58,18 @@ class ManifestMigration(BaseModel):
     version_to: Version
     script: str | None = None
     script_file: Path | None = None
+    down: str | None = None
+    down_file: Path | None = None
 
     @model_validator(mode="after")
     def _has_one_script(self) -> Self:
         if (self.script is None) is (self.script_file is None):
             raise ValueError("give one of script and script_file")
-        if self.script_file is not None and (self.script_file.is_absolute() or ".." in self.script_file.parts):
-            raise ValueError("script_file must lie beside the manifest or below")
+        if self.down is not None and self.down_file is not None:
+            raise ValueError("give one of down and down_file, or neither")
+        for name, file in (("script_file", self.script_file), ("down_file", self.down_file)):
+            if file is not None and (file.is_absolute() or ".." in file.parts):
+                raise ValueError(f"{name} must lie beside the manifest or below")
         return self
 
 
@@ -140,14 +149,16 @@ def _parsed(path: Path) -> PluginManifest:
 
 
 def _migration(migration: ManifestMigration, manifest: Path) -> SchemaMigration:
-    script = migration.script
-    if migration.script_file is not None:
-        script = _text(manifest.parent / migration.script_file, manifest=manifest)
     return SchemaMigration(
         version_from=migration.version_from,
         version_to=migration.version_to,
-        script=script or "",
+        script=_script(migration.script, migration.script_file, manifest) or "",
+        down=_script(migration.down, migration.down_file, manifest),
     )
+
+
+def _script(script: str | None, file: Path | None, manifest: Path) -> str | None:
+    return script if file is None else _text(manifest.parent / file, manifest=manifest)
 
 
 def _text(path: Path, *, manifest: Path) -> str:

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from prismicx.cli.command import Call, command
 from prismicx.cli.manifest import Publication, read_manifest
 from prismicx.cli.output import Answer, record, table
+from prismicx.cli.rollout import plan_of, roll_out
 from prismicx.domain.identifiers import TenantId, Version
 from prismicx.domain.installations import TenantPlugin
 from prismicx.domain.plugins import Plugin, plugin_name
@@ -17,6 +18,8 @@ from prismicx.domain.registry import PluginRepository
 
 if TYPE_CHECKING:
     from prismicx.domain.ports import Backend
+
+_ALL: Final = "All tenants"
 
 app: Final = typer.Typer(help="Publish plugins, and install, upgrade and uninstall them.", no_args_is_help=True)
 
@@ -72,38 +75,105 @@ async def install(
             installed = await services.plugins().install(
                 tenant_id, name, version=wanted, configurations=configurations, features=feature
             )
-    return _one(installed)
+    return installation_answer(installed)
 
 
 @app.command("upgrade")
 @command
 async def upgrade(
     call: Call,
-    tenant: TenantArgument,
-    plugin: PluginArgument,
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="[TENANT] PLUGIN", help="The tenant's id and the plugin's name; with --all the name."),
+    ],
     *,
     version: VersionOption = None,
     feature: FeatureOption = None,
     configuration: SetOption = None,
+    every: Annotated[bool, typer.Option("--all", help="Every tenant that has an earlier version.")] = False,
+    canary: Annotated[
+        str | None, typer.Option(metavar="TENANT,…", help="With --all: tenants that come first.", rich_help_panel=_ALL)
+    ] = None,
+    waves: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PERCENT,…",
+            help="With --all: after how many percent to wait and look; 1,10,50,100 unless given.",
+            rich_help_panel=_ALL,
+        ),
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(help="With --all: tenants at once; 4 unless given.", rich_help_panel=_ALL)
+    ] = None,
+    error_budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|P%",
+            help="With --all: how many tenants may fail before it pauses; 0 unless given.",
+            rich_help_panel=_ALL,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="With --all: go on with the rollout that paused or was interrupted, by its plan unless given anew.",
+            rich_help_panel=_ALL,
+        ),
+    ] = False,
 ) -> Answer:
-    """Bring a tenant's plugin to a later version; a failure leaves the tenant what it had."""
-    tenant_id, name, wanted = TenantId(tenant), plugin_name(plugin), _wanted(version)
+    """Bring a tenant's plugin to a later version, or every tenant's; a failure leaves the tenant what it had."""
+    wanted = _wanted(version)
     configurations = _configurations(configuration)
+    plan = plan_of(canary=canary, waves=waves, concurrency=concurrency, error_budget=error_budget)
+    if every:
+        if feature is not None or configurations is not None:
+            raise typer.BadParameter("every tenant keeps its own features and configurations", param_hint="--all")
+        (name,) = _named(names, "PLUGIN")
+        return await roll_out(call, plugin_name(name), version=wanted, plan=plan, resume=resume)
+    if plan is not None or resume:
+        raise typer.BadParameter("it goes with --all", param_hint="--resume" if plan is None else "a rollout's plan")
+    tenant, name = _named(names, "TENANT", "PLUGIN")
+    tenant_id, name = TenantId(tenant), plugin_name(name)
     async with call.services() as services:
         with call.progress(f"upgrading {name} for {tenant_id}"):
             upgraded = await services.plugins().upgrade(
                 tenant_id, name, version=wanted, configurations=configurations, features=feature
             )
-    return _one(upgraded)
+    return installation_answer(upgraded)
+
+
+@app.command("downgrade")
+@command
+async def downgrade(
+    call: Call,
+    tenant: TenantArgument,
+    plugin: PluginArgument,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The earlier version.")],
+) -> Answer:
+    """Bring a tenant's plugin back to an earlier version, by its down scripts."""
+    tenant_id, name, wanted = TenantId(tenant), plugin_name(plugin), Version(version)
+    async with call.services() as services:
+        with call.progress(f"bringing {name} back for {tenant_id}"):
+            return installation_answer(await services.plugins().downgrade(tenant_id, name, wanted))
 
 
 @app.command("uninstall")
 @command
-async def uninstall(call: Call, tenant: TenantArgument, plugin: PluginArgument) -> Answer:
-    """Uninstall a tenant's plugin; the tenant's schema and data stay."""
+async def uninstall(
+    call: Call,
+    tenant: TenantArgument,
+    plugin: PluginArgument,
+    *,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Take away what its migrations made, with the data, by its down scripts.")
+    ] = False,
+) -> Answer:
+    """Uninstall a tenant's plugin; the tenant's schema and data stay, unless they are purged."""
     tenant_id, name = TenantId(tenant), plugin_name(plugin)
     async with call.services() as services:
-        return _one(await services.plugins().uninstall(tenant_id, name))
+        plugins = services.plugins()
+        return installation_answer(await (plugins.purge if purge else plugins.uninstall)(tenant_id, name))
 
 
 @app.command("list")
@@ -137,6 +207,7 @@ def plugin_data(plugin: Plugin) -> dict[str, JsonValue]:
                 "version_from": None if migration.version_from is None else str(migration.version_from),
                 "version_to": str(migration.version_to),
                 "checksum": migration.checksum,
+                "leads_back": migration.down is not None,
             }
             for migration in plugin.migrations
         ],
@@ -155,6 +226,21 @@ def installation_data(installed: TenantPlugin) -> dict[str, JsonValue]:
         "configuration": installed.configurations,
         "error": installed.error_message,
     }
+
+
+def installation_answer(installed: TenantPlugin) -> Answer:
+    """Return what a command answers about a tenant's plugin."""
+    facts = {
+        "tenant": str(installed.tenant_id),
+        "type": str(installed.plugin_type),
+        "status": installed.status.value,
+        "version": _installed_version(installed),
+        "going to": "" if installed.pending is None else str(installed.pending.version),
+        "features": ", ".join(installed.features_enabled),
+        "configuration": json.dumps(installed.configurations),
+        "error": installed.error_message or "",
+    }
+    return Answer({"installation": installation_data(installed)}, record(installed.plugin_name, facts))
 
 
 async def _installed(call: Call, tenant_id: TenantId) -> Answer:
@@ -184,25 +270,18 @@ async def _rehearse(publication: Publication, registry: "Backend") -> None:
             plugin.publish(release.version, release.migration)
 
 
-def _one(installed: TenantPlugin) -> Answer:
-    facts = {
-        "tenant": str(installed.tenant_id),
-        "type": str(installed.plugin_type),
-        "status": installed.status.value,
-        "version": _installed_version(installed),
-        "features": ", ".join(installed.features_enabled),
-        "configuration": json.dumps(installed.configurations),
-        "error": installed.error_message or "",
-    }
-    return Answer({"installation": installation_data(installed)}, record(installed.plugin_name, facts))
-
-
 def _versions(plugin: Plugin) -> str:
     return ", ".join(str(known.version) for known in plugin.versions)
 
 
 def _installed_version(installed: TenantPlugin) -> str:
     return "" if installed.installed_version is None else str(installed.installed_version)
+
+
+def _named(names: list[str], *wanted: str) -> list[str]:
+    if len(names) != len(wanted):
+        raise typer.BadParameter(f"give {' and '.join(wanted)}", param_hint="[TENANT] PLUGIN")
+    return names
 
 
 def _wanted(version: str | None) -> Version | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import datetime
 from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -33,9 +34,10 @@ class SchemaMigration(BaseModel):
         version_from: the version it starts from; `None` starts from nothing.
         version_to: the version it leads to.
         script: SQL statements, in which `${schema}` stands for the quoted name of the tenant's schema.
+        down: statements of the same kind that take back what the script did; `None` where nothing leads back.
 
     Raises:
-        InvalidMigrationError: the script names no `${schema}`, holds another `${`, or leads to no later version.
+        InvalidMigrationError: a script names no `${schema}` or holds another `${`, or it leads to no later version.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,16 +45,39 @@ class SchemaMigration(BaseModel):
     version_from: Version | None = None
     version_to: Version
     script: str
+    down: str | None = None
 
-    def __init__(self, *, version_to: Version, script: str, version_from: Version | None = None) -> None:
-        super().__init__(version_from=version_from, version_to=version_to, script=_checked_script(script))
+    def __init__(
+        self, *, version_to: Version, script: str, version_from: Version | None = None, down: str | None = None
+    ) -> None:
+        super().__init__(
+            version_from=version_from,
+            version_to=version_to,
+            script=_checked_script(script),
+            down=None if down is None else _checked_script(down),
+        )
         if self.version_from is not None and not self.version_from < self.version_to:
             raise InvalidMigrationError(f"a migration from {version_from} cannot lead to {version_to}")
 
     @property
     def checksum(self) -> str:
         """The SHA-256 of the script, in hexadecimal."""
-        return hashlib.sha256(self.script.encode()).hexdigest()
+        return _sha256(self.script)
+
+    @property
+    def down_checksum(self) -> str | None:
+        """The SHA-256 of the down script, in hexadecimal; `None` without one."""
+        return None if self.down is None else _sha256(self.down)
+
+
+class AppliedMigration(BaseModel):
+    """What a schema's own ledger says of one script that was run there: to which version, which script, and when."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Version
+    checksum: str
+    applied_at: datetime
 
 
 class PluginVersion(BaseModel):
@@ -92,7 +117,7 @@ class Plugin(AggregateRoot):
         A version older than the newest can still be added, without a migration.
 
         Raises:
-            ChecksumMismatchError: the version is published, with another script.
+            ChecksumMismatchError: the version is published, with another script, or another one back.
             DuplicateEntityError: the version is published, with other features, defaults or start of its migration.
             InvalidMigrationError: the migration leads to another version, starts from one that is not published, or
                 would change what later versions stand on.
@@ -151,6 +176,30 @@ class Plugin(AggregateRoot):
             migration = self._latest_migration(migration.version_from)
         return tuple(reversed(chain))
 
+    def way_to(self, version: Version | None) -> tuple[SchemaMigration, ...]:
+        """Return all migrations that a schema of this version has come through, in order; none of nothing.
+
+        Raises:
+            PluginNotFoundError: the version is not published.
+            InvalidMigrationError: no migrations lead to it from nothing.
+        """
+        return () if version is None else self.chain(None, version)
+
+    def way_back(self, installed: Version, wanted: Version | None) -> tuple[SchemaMigration, ...]:
+        """Return the migrations whose down scripts lead back from one version to another, or to nothing; newest first.
+
+        Raises:
+            PluginNotFoundError: one of the versions is not published.
+            InvalidMigrationError: the wanted version is later, or one of the migrations has no down script.
+        """
+        back = tuple(reversed(self.chain(wanted, installed)))
+        for migration in back:
+            if migration.down is None:
+                raise InvalidMigrationError(
+                    f"no down script of plugin {self.name} leads back from {migration.version_to}"
+                )
+        return back
+
     def _latest_migration(self, version: Version | None) -> SchemaMigration | None:
         if version is None:
             return None
@@ -160,9 +209,11 @@ class Plugin(AggregateRoot):
 
     def _require_unchanged(self, version: PluginVersion, migration: SchemaMigration | None) -> None:
         published = next((known for known in self.migrations if known.version_to == version.version), None)
-        before, after = (found.checksum if found else "(no script)" for found in (published, migration))
-        if before != after:
-            raise ChecksumMismatchError(plugin=self.name, version=version.version.value, applied=before, given=after)
+        for before, after in zip(_checksums(published), _checksums(migration), strict=True):
+            if before != after:
+                raise ChecksumMismatchError(
+                    plugin=self.name, version=version.version.value, applied=before, given=after
+                )
         if published != migration or self.of_version(version.version) != version:
             raise DuplicateEntityError("PluginVersion", ("plugin", "version"))
 
@@ -186,6 +237,16 @@ def plugin_name(name: str) -> str:
         rule = f"only a-z, 0-9 and single inner '_' or '-', a letter first, at most {_LONGEST_NAME} characters"
         raise InvalidNameError("plugin's name", name, rule)
     return name
+
+
+def _checksums(migration: SchemaMigration | None) -> tuple[str, str]:
+    if migration is None:
+        return "(no script)", "(no down script)"
+    return migration.checksum, migration.down_checksum or "(no down script)"
+
+
+def _sha256(script: str) -> str:
+    return hashlib.sha256(script.encode()).hexdigest()
 
 
 def _checked_script(script: str) -> str:
