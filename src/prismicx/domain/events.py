@@ -18,6 +18,11 @@ class DomainEvent(BaseModel):
     event_id: UUID = Field(default_factory=new_id)
     occurred_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
+    @classmethod
+    def event_name(cls) -> str:
+        """Return what the outbox and its consumers call this kind of event: override it before renaming the class."""
+        return cls.__name__
+
 
 class TenantEvent(DomainEvent):
     """Something that happened to a tenant."""
@@ -30,7 +35,7 @@ class TenantProvisioningStarted(TenantEvent):
 
 
 class TenantProvisioningFailed(TenantEvent):
-    """A step failed; the tenant stays in provisioning until it is resumed."""
+    """A step failed; the tenant stays in provisioning until a worker goes on."""
 
     step: str
     reason: str
@@ -84,3 +89,32 @@ class PluginFailed(TenantPluginEvent):
 
 class PluginUninstalled(TenantPluginEvent):
     """The plugin serves the tenant no more; its data stays."""
+
+
+class PluginPurged(TenantPluginEvent):
+    """Nothing of the plugin is left in the tenant's schema; its data is gone."""
+
+
+class RolloutEvent(DomainEvent):
+    """Something that happened to a version of a plugin on its way to all tenants."""
+
+    plugin: str
+    version: Version
+
+
+class RolloutStarted(RolloutEvent):
+    """It is about to be brought to this many tenants."""
+
+    tenants: int
+
+
+class RolloutPaused(RolloutEvent):
+    """It has stopped, and waits for somebody to resume it."""
+
+    reason: str
+
+
+class RolloutFinished(RolloutEvent):
+    """It has come to every tenant that had an earlier version."""
+
+    upgraded: int
