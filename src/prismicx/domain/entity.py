@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
@@ -117,12 +117,17 @@ class AggregateRoot(Entity):
     def recorded_events(self) -> tuple[DomainEvent, ...]:
         """What has been recorded and not yet handed over, oldest first."""
         try:
-            return tuple(self._events)
+            return tuple(_EVENTS.__get__(self))
         except AttributeError:
             return ()
 
     def take_events(self) -> tuple[DomainEvent, ...]:
         """Return the recorded events, oldest first, and forget them."""
         events = self.recorded_events
-        object.__setattr__(self, "_events", [])
+        if events:
+            object.__setattr__(self, "_events", [])
         return events
+
+
+_EVENTS: Final = AggregateRoot.__dict__["_events"]
+"""The slot itself: where it is empty, an access by name would ask pydantic's `__getattr__`, which takes long."""

@@ -6,7 +6,11 @@ Each error keeps its data as attributes, survives pickling, and chains the drive
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
+
+from prismicx.domain.causes import Cause
 
 
 def _restore(kind: type[PrismicxError], message: str, state: dict[str, Any]) -> PrismicxError:
@@ -17,7 +21,13 @@ def _restore(kind: type[PrismicxError], message: str, state: dict[str, Any]) -> 
 
 
 class PrismicxError(Exception):
-    """The base of the family: `except PrismicxError` catches whatever prismicx raises on purpose."""
+    """The base of the family: `except PrismicxError` catches whatever prismicx raises on purpose.
+
+    Attributes:
+        cause: why a unit of work failed, where the docs' table of failures has a line for it.
+    """
+
+    cause: Cause | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), str(self), self.__dict__)
@@ -114,6 +124,15 @@ class SettingsError(PrismicxError, ValueError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("the settings do not fit: " + "; ".join(problems))
         self.problems = tuple(problems)
+
+
+class InvalidRolloutError(PrismicxError, ValueError):
+    """A rollout cannot be carried out as it was asked for."""
+
+    def __init__(self, subject: str, reason: str) -> None:
+        super().__init__(f"a rollout's {subject} does not fit: {reason}")
+        self.subject = subject
+        self.reason = reason
 
 
 class InvalidManifestError(PrismicxError, ValueError):
@@ -231,6 +250,8 @@ class DuplicateEntityError(PrismicxError):
 class ConcurrencyError(PrismicxError):
     """Somebody else changed or removed the entity since it was read; read again and retry."""
 
+    cause = Cause.STALE_VERSION
+
     def __init__(self, entity: str, identities: Sequence[object]) -> None:
         super().__init__(f"{entity} {', '.join(map(str, identities))} changed since it was read")
         self.entity = entity
@@ -292,6 +313,16 @@ class UnsupportedOperationError(PrismicxError):
 # --- The databases. ---
 
 
+class SecretNotFoundError(PrismicxError, LookupError):
+    """A dedicated tenant's connection has no address; nothing was looked for elsewhere. `advice` says what to do."""
+
+    def __init__(self, connection: str, secret: str, advice: str) -> None:
+        super().__init__(f"connection {connection} has no {secret}: {advice}")
+        self.connection = connection
+        self.secret = secret
+        self.advice = advice
+
+
 class BackendNotStartedError(PrismicxError):
     """The backend was used before `start` or after `close`."""
 
@@ -303,6 +334,8 @@ class BackendNotStartedError(PrismicxError):
 class DatabaseUnavailableError(PrismicxError):
     """The database could not be reached; nothing was done. `address` never holds a password."""
 
+    cause = Cause.UNREACHABLE
+
     def __init__(self, address: str, advice: str) -> None:
         super().__init__(f"no database answers at {address}; {advice}")
         self.address = address
@@ -312,17 +345,52 @@ class DatabaseUnavailableError(PrismicxError):
 class ConnectionLostError(PrismicxError):
     """The connection broke before commit was sent: nothing of this unit of work lasts; a retry may help."""
 
+    cause = Cause.CONNECTION_LOST
+
 
 class CommitOutcomeUnknownError(PrismicxError):
     """The connection broke while commit was under way: the unit of work lasts, or it does not."""
+
+    def __init__(self, message: str, *, cause: Cause = Cause.COMMIT_UNANSWERED) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class DeadlineExceededError(PrismicxError):
+    """The deadline of the unit of work passed before commit was sent: nothing of it lasts. `place` says where."""
+
+    cause = Cause.DEADLINE
+
+    def __init__(self, place: str, seconds: float) -> None:
+        super().__init__(f"the unit of work was not done within {seconds:g} s: its time was over {place}")
+        self.place = place
+        self.seconds = seconds
+
+
+class AlreadyAppliedError(PrismicxError):
+    """A unit of work was committed before under the same idempotency key; this one has done nothing.
+
+    Attributes:
+        at: when that unit began, in UTC.
+        unit: tells the tries of one `Backend.run` apart.
+    """
+
+    cause = Cause.ALREADY_APPLIED
+
+    def __init__(self, key: str, *, at: datetime, unit: UUID) -> None:
+        super().__init__(f"idempotency key {key!r} was applied at {at.isoformat()}")
+        self.key = key
+        self.at = at
+        self.unit = unit
 
 
 class TransactionConflictError(PrismicxError):
     """The database gave way to another transaction (40001, 40P01, 55P03, MongoDB's transient label); retry the unit."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, *, cause: Cause = Cause.WRITE_CONFLICT) -> None:
         super().__init__(f"the transaction gave way to another one ({code}); run the whole unit of work again")
         self.code = code
+        self.cause = cause
 
 
 class TransactionsUnavailableError(PrismicxError):
@@ -337,6 +405,10 @@ class TransactionsUnavailableError(PrismicxError):
 
 class StatementTimeoutError(PrismicxError):
     """The database stopped a statement that took too long, or that somebody cancelled (57014; MongoDB 50)."""
+
+
+class PublisherUnavailableError(PrismicxError):
+    """A publisher reached nobody to hand events to; it is not the events' fault, and they are tried again."""
 
 
 class PermissionDeniedError(PrismicxError):
@@ -412,6 +484,35 @@ class ProvisioningError(PrismicxError):
         super().__init__(f"provisioning of tenant {tenant_id} stopped at step {step}: {reason}")
         self.tenant_id = tenant_id
         self.step = step
+        self.reason = reason
+
+
+class OperationUnderWayError(PrismicxError):
+    """Another worker is at it; its lease ends at the moment given, unless it is renewed."""
+
+    def __init__(self, subject: str, *, holder: str, until: str) -> None:
+        super().__init__(f"{holder} is at work on {subject}, at least until {until}")
+        self.subject = subject
+        self.holder = holder
+        self.until = until
+
+
+class LeaseLostError(PrismicxError):
+    """Another worker has taken over; nothing was written under the old fencing number."""
+
+    def __init__(self, subject: str, *, fence: int) -> None:
+        super().__init__(f"another worker has taken over {subject}: fencing number {fence} is outdated")
+        self.subject = subject
+        self.fence = fence
+
+
+class ForeignObjectError(PrismicxError):
+    """Something stands where a tenant's place belongs, and prismicx did not make it; it is left untouched."""
+
+    def __init__(self, kind: str, name: str, reason: str) -> None:
+        super().__init__(f"{kind} {name!r} was not made for this tenant by prismicx: {reason}")
+        self.kind = kind
+        self.name = name
         self.reason = reason
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
@@ -11,17 +11,21 @@ from uuid import UUID
 
 from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.events import DomainEvent
+from prismicx.domain.health import DEFAULT_PATIENCE, Health
 from prismicx.domain.identifiers import PluginType, TenantId
+from prismicx.domain.isolation import Isolation
 from prismicx.domain.pages import Cursor, Page
-from prismicx.domain.plugins import SchemaMigration
+from prismicx.domain.plugins import AppliedMigration, SchemaMigration
+from prismicx.domain.retry import Retry
 from prismicx.domain.specification import Criteria, Order
-from prismicx.domain.tenancy import Tenant
+from prismicx.domain.tenancy import DatabaseConfig, Tenant
 
 if TYPE_CHECKING:
     from prismicx.domain.system_unit import SystemUnitOfWork
 
 RootT = TypeVar("RootT", bound=AggregateRoot)
 RepositoryT = TypeVar("RepositoryT", bound="Repository[Any]")
+ResultT = TypeVar("ResultT")
 
 
 class Repository(ABC, Generic[RootT]):
@@ -121,7 +125,8 @@ class UnitOfWork(ABC):
     """One business transaction of one tenant on one backend (Fowler, PoEAA: Unit of Work).
 
     Enter it with `async with`. Nothing lasts without `commit`, which also ends it; leaving discards what was not
-    committed. It belongs to the task that opened it.
+    committed. It belongs to the task that opened it, which may be cancelled at any `await` of it: the transaction ends,
+    and the connection goes back as clean as it came.
     """
 
     @property
@@ -155,7 +160,7 @@ class UnitOfWork(ABC):
         """Flush, make everything last, and end the unit of work. Recorded events are handed over afterwards.
 
         Raises:
-            CommitOutcomeUnknownError: the connection broke while the database was committing.
+            CommitOutcomeUnknownError: the connection broke, or the deadline passed, while the database was committing.
         """
 
     @abstractmethod
@@ -197,6 +202,14 @@ class Backend(ABC):
     async def close(self) -> None:
         """Give every connection back. Closing twice does nothing."""
 
+    @abstractmethod
+    async def health(self, *, patience: float = DEFAULT_PATIENCE) -> Health:
+        """Look at the database once; it needs no `start`, and does not raise for a database that is not well.
+
+        Args:
+            patience: seconds to wait for everything.
+        """
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self
@@ -207,16 +220,73 @@ class Backend(ABC):
         await self.close()
 
     @abstractmethod
-    def unit_of_work(self, tenant: TenantId, *, read_only: bool = False) -> UnitOfWork:
+    def unit_of_work(
+        self,
+        tenant: TenantId,
+        *,
+        read_only: bool = False,
+        isolation: Isolation | None = None,
+        deadline: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> UnitOfWork:
         """Return a unit of work for this tenant, to be entered with `async with`.
+
+        Args:
+            read_only: it writes nothing, and takes no snapshots.
+            isolation: how far it is kept from what others commit meanwhile; the backend's default where none is given.
+            deadline: seconds for all of it, from entering to the end of commit: for a connection, each statement, and
+                whatever else is awaited in the block. The server is told too. A unit whose time is over is rolled back.
+            idempotency_key: 1 to 200 printable characters, the tenant's own, which it is committed under once.
 
         Raises:
             TenantContextMissingError: no tenant was given.
             InvalidTenantIdError: it is not a `TenantId`.
+            InvalidNameError: the idempotency key is none.
+            ReadOnlyUnitOfWorkError: a read-only unit was given an idempotency key.
+            UnsupportedOperationError: the backend does not have this isolation.
+            ValueError: the deadline is not a positive number of seconds.
+
+        Using it raises, besides what each operation names:
+            DeadlineExceededError: its time was over before commit was sent; nothing of it lasts.
 
         Entering it raises:
+            AlreadyAppliedError: a unit was committed under the same idempotency key.
             TenantNotFoundError: the registry knows no such tenant.
             TenantNotActiveError: the tenant is not active; the error says which state it is in.
+        """
+
+    @abstractmethod
+    async def run(
+        self,
+        tenant: TenantId,
+        work: Callable[[UnitOfWork], Awaitable[ResultT]],
+        *,
+        retry: Retry = Retry(),  # noqa: B008  # a value object
+        read_only: bool = False,
+        isolation: Isolation | None = None,
+        deadline: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> ResultT:
+        """Run the work in a unit of work of this tenant, commit it, and return what the work returned.
+
+        It is run again, from the start and in a fresh unit, for the causes that leave nothing behind (`Cause` has the
+        table), after a random wait. Whatever the work does outside of its unit, it does once for each try. It may end
+        its unit itself; then nothing is committed after it.
+
+        A commit whose answer was lost is run again only under an idempotency key. Then the fresh unit finds out first
+        whether it lasts, and if so the work's result is returned without a second time.
+
+        Args:
+            work: what to do; awaited with an open unit.
+            retry: how often and how patiently to try.
+            deadline: seconds for all tries and the waits between them.
+            read_only, isolation, idempotency_key: as for `unit_of_work`.
+
+        Raises:
+            AlreadyAppliedError: an earlier `run`, perhaps of another process, was committed under this key.
+            CommitOutcomeUnknownError: the connection broke during commit, and it could not be found out what lasts.
+            DeadlineExceededError: the time was over before the work was committed.
+            ConcurrencyError, ConnectionLostError, DatabaseUnavailableError, TransactionConflictError: of the last try.
         """
 
     @abstractmethod
@@ -234,11 +304,11 @@ class Backend(ABC):
 
 
 class TenantAdmission(ABC):
-    """Who may open a unit of work."""
+    """Who may open a unit of work, and where."""
 
     @abstractmethod
-    async def admit(self, tenant: TenantId) -> None:
-        """Return if the tenant is active.
+    async def admit(self, tenant: TenantId) -> DatabaseConfig | None:
+        """Return if the tenant is active: its database where that is a dedicated one, `None` where it is among others.
 
         Raises:
             TenantNotFoundError: there is no such tenant.
@@ -250,7 +320,9 @@ class ProvisioningStep(ABC):
     """One part of a tenant's place in one database: made, checked and unmade by itself.
 
     Each method is safe to run again, and after a crash anywhere in it. The tenant is as the registry has it: its
-    `plugin_types` say which schemas it needs, its `database_config` where its database is. A step only reads it.
+    `plugin_types` say which schemas it needs, its `database_config` where its database is, its `fence` under which
+    fencing number `ensure` and `remove` write. A step only reads it. `verify` and `contents` write nothing, and
+    need no lease.
     """
 
     @property
@@ -260,7 +332,12 @@ class ProvisioningStep(ABC):
 
     @abstractmethod
     async def ensure(self, tenant: Tenant) -> None:
-        """Make what is missing; touch nothing that is right."""
+        """Make what is missing; touch nothing that is right.
+
+        Raises:
+            ForeignObjectError: something stands there that was not made for this tenant; it is left as it is.
+            LeaseLostError: another worker has written under a greater fencing number; nothing was written.
+        """
 
     @abstractmethod
     async def verify(self, tenant: Tenant) -> None:
@@ -271,31 +348,75 @@ class ProvisioningStep(ABC):
         """
 
     @abstractmethod
-    async def remove(self, tenant: Tenant) -> None:
-        """Unmake it, with all the data in it; nothing to unmake is no error."""
+    async def contents(self, tenant: Tenant) -> Mapping[str, int]:
+        """Return how many rows or documents of the tenant are in each table or collection of this part, by full name.
+
+        A table that is there and empty counts 0; one that is not there is not named. Recorded before a removal begins,
+        so that what a crash interrupts is still known.
+        """
+
+    @abstractmethod
+    async def remove(self, tenant: Tenant) -> Mapping[str, int]:
+        """Unmake it, with all the data in it; return what was removed, as `contents` names and counts it.
+
+        Nothing to unmake is no error, and removes nothing: the mapping is empty, or all its counts are 0.
+
+        Raises:
+            ForeignObjectError: something stands there that was not made for this tenant; it is left as it is.
+            LeaseLostError: another worker has written under a greater fencing number; nothing was removed.
+        """
 
 
 class PluginSchemas(ABC):
     """Where plugin migrations run: the schema of one tenant and plugin type."""
 
-    @abstractmethod
-    async def migrate(
-        self, tenant: TenantId, plugin_type: PluginType, plugin: str, migrations: Sequence[SchemaMigration]
-    ) -> None:
-        """Run the plugin's scripts in order, all or none, as a role that owns that schema only.
-
-        The schema is made first where it is missing. In a script `${schema}` stands for its quoted name. One
-        transaction holds the scripts and their ledger rows (plugin, `version_to`, checksum, when). A script that the
-        ledger has, with the same checksum, is passed over.
+    async def at(self, place: DatabaseConfig) -> PluginSchemas:
+        """Return the schemas of a tenant whose database this is: these, or those at an address of its own.
 
         Raises:
-            ChecksumMismatchError: the ledger has a script under another checksum.
+            SecretNotFoundError: it is a dedicated one, and there is no address behind its connection.
+        """
+        return self
+
+    @abstractmethod
+    async def migrate(
+        self,
+        tenant: TenantId,
+        plugin_type: PluginType,
+        plugin: str,
+        migrations: Sequence[SchemaMigration],
+        *,
+        fence: int,
+        back: Sequence[SchemaMigration] = (),
+    ) -> None:
+        """Bring the schema to where these migrations lead, all or none, as a role that owns that schema only.
+
+        The schema is made first where it is missing. In a script `${schema}` stands for its quoted name. One
+        transaction holds the scripts and their ledger rows (plugin, `version_to`, checksum, when). What the ledger has
+        already is passed over; what it has beyond these migrations is taken back first, the newest first, by the down
+        scripts of `back`. So it is safe to run again, and after a crash the ledger says what is left to do.
+
+        Args:
+            migrations: all that a schema of the wanted version has come through, in order; none to have nothing left.
+            fence: the number of the lease under which it is written.
+            back: migrations that may be taken back; without any, what is beyond the wanted version is an error.
+
+        Raises:
+            ChecksumMismatchError: the ledger has a script under another checksum; nothing was run.
+            InvalidMigrationError: the ledger has a script from which nothing of `back` leads back; nothing was run.
+            LeaseLostError: another worker has written under a greater fencing number; nothing was run.
             PermissionDeniedError, DatabaseError: a statement failed; the schema is as it was.
+            TransactionConflictError: a lock was not to be had in time; the schema is as it was.
+            UnsupportedOperationError: the backend runs no scripts (MongoDB), and there are some.
         """
 
     @abstractmethod
+    async def ledger(self, tenant: TenantId, plugin_type: PluginType, plugin: str) -> Sequence[AppliedMigration]:
+        """Return the plugin's scripts that this schema has come through, oldest first; none without a schema."""
+
     async def applied(self, tenant: TenantId, plugin_type: PluginType, plugin: str) -> Sequence[str]:
         """Return the versions that the plugin's scripts have brought this schema to, oldest first."""
+        return [str(entry.version) for entry in await self.ledger(tenant, plugin_type, plugin)]
 
 
 EventHandler = Callable[[TenantId | None, Sequence[DomainEvent]], Awaitable[None]]

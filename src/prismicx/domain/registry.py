@@ -7,12 +7,13 @@ from typing import Final
 from uuid import UUID
 
 from prismicx.domain.errors import PluginNotFoundError, PluginNotInstalledError, TenantNotFoundError
-from prismicx.domain.identifiers import TenantId
-from prismicx.domain.installations import TenantPlugin
+from prismicx.domain.identifiers import TenantId, Version
+from prismicx.domain.installations import UNDER_WAY, TenantPlugin, TenantPluginStatus
 from prismicx.domain.placement import EntityMapping, Reference
 from prismicx.domain.plugins import Plugin
 from prismicx.domain.ports import Repository
-from prismicx.domain.specification import asc, attribute, desc
+from prismicx.domain.rollouts import PluginRollout
+from prismicx.domain.specification import Specification, asc, attribute, desc
 from prismicx.domain.system import SystemAccess
 from prismicx.domain.tenancy import Tenant, TenantStatus
 
@@ -87,6 +88,30 @@ class TenantPluginRepository(Repository[TenantPlugin]):
         """Return everything that the tenant has, or had, installed, by name of the plugin."""
         return await self.list(TenantPlugin.tenant_id == tenant_id, order_by=asc(TenantPlugin.plugin_name))
 
+    def behind(self, plugin: Plugin, version: Version) -> Specification:
+        """Return the criteria of whoever has an earlier version and could have this one.
+
+        That is: it serves the tenant, is being upgraded, or failed while it was.
+        """
+        earlier = [known.version for known in plugin.versions if known.version < version]
+        status, failed_in = attribute(TenantPlugin.status), attribute(TenantPlugin.interrupted)
+        serves = status.in_((TenantPluginStatus.ACTIVE, TenantPluginStatus.UPGRADING))
+        failed = (status == TenantPluginStatus.FAILED) & (failed_in == TenantPluginStatus.UPGRADING)
+        installed = attribute(TenantPlugin.installed_version).in_(earlier)
+        return (attribute(TenantPlugin.plugin_id) == plugin.id) & installed & (serves | failed)
+
+    def under_way(self) -> Specification:
+        """Return the criteria of those on which a worker is at work, or was until it died."""
+        return attribute(TenantPlugin.status).in_(UNDER_WAY)
+
+
+class PluginRolloutRepository(Repository[PluginRollout]):
+    """Every rollout that was ever begun."""
+
+    async def unfinished(self, plugin: Plugin) -> PluginRollout | None:
+        """Return the rollout of this plugin that is running or paused, or `None`."""
+        return await self.find_one(PluginRollout.unfinished == plugin.id)
+
 
 class SystemAccessRepository(Repository[SystemAccess]):
     """Who opened a unit of work over all tenants, and why. The system's own login can add to it and change nothing."""
@@ -99,7 +124,14 @@ class SystemAccessRepository(Repository[SystemAccess]):
 REGISTRY_MAPPINGS: Final = (
     EntityMapping(Tenant, "tenants", Reference(), unique=[["tenant_id"]], indexes=[["status"]]),
     EntityMapping(Plugin, "plugins", Reference(), unique=[["name"]]),
-    EntityMapping(TenantPlugin, "tenant_plugins", Reference(), unique=[["tenant_id", "plugin_id"]]),
+    EntityMapping(
+        TenantPlugin,
+        "tenant_plugins",
+        Reference(),
+        unique=[["tenant_id", "plugin_id"]],
+        indexes=[["plugin_id", "installed_version"], ["status"]],
+    ),
+    EntityMapping(PluginRollout, "plugin_rollouts", Reference(), unique=[["unfinished"]]),
     EntityMapping(SystemAccess, "system_accesses", Reference(), indexes=[["opened_at"]]),
 )
 """How every backend keeps the registry; parents before children."""
