@@ -49,8 +49,34 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def soak(session: nox.Session) -> None:
-    """The proof of isolation over 20,000 new histories per backend (`PRISMICX_SOAK_EXAMPLES` says how many): hours."""
+    """The long forms of the tests that search: hours. Each takes its number from the environment, where it is given.
+
+    `PRISMICX_SOAK_EXAMPLES`: histories of the proof of isolation per backend, 20,000. `PRISMICX_SOAK_HISTORIES`:
+    histories with faults per backend, 2,000. `PRISMICX_SOAK_POOLER_UNITS`: units of each of eight processes behind
+    PgBouncer, 2,000. `PRISMICX_SOAK_EVENTS`: events through the outbox while a relay is killed, per backend, 50,000.
+    `PRISMICX_SOAK_CRASH_POINTS`: `all` kills before each message to a server too.
+    """
     session.install("-e", ".[test]")
-    examples = session.env.get("PRISMICX_SOAK_EXAMPLES") or "20000"
-    environment = {"PRISMICX_SOAK_EXAMPLES": examples}
-    session.run("python", "-m", "pytest", "tests/isolation/test_machine.py", *session.posargs, env=environment)
+    numbers = {
+        "PRISMICX_SOAK_EXAMPLES": "20000",
+        "PRISMICX_SOAK_HISTORIES": "2000",
+        "PRISMICX_SOAK_POOLER_UNITS": "2000",
+        "PRISMICX_SOAK_EVENTS": "50000",
+        "PRISMICX_SOAK_CRASH_POINTS": "all",
+    }
+    environment = {name: session.env.get(name) or number for name, number in numbers.items()}
+    searches = (
+        "tests/isolation/test_machine.py",
+        "tests/faults/test_history.py",
+        "tests/poolers/test_load.py",
+        "tests/outbox/test_killed_relays.py",
+        "tests/crash/test_tenants.py",
+    )
+    session.run("python", "-m", "pytest", *searches, *session.posargs, env=environment)
+
+
+@nox.session(python="3.11")
+def bench(session: nox.Session) -> None:
+    """Units of work beside raw asyncpg, SQLAlchemy by hand and advanced-alchemy; `-- --quick` takes two minutes."""
+    session.install("-e", ".[test,bench]")
+    session.run("python", "-m", "benchmarks.units", *session.posargs)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["pytester", "prismicx.testing.plugin"]
+pytest_plugins = ["pytester", "prismicx.testing.plugin", "tests.mutants"]
 
 # Time per example says nothing on a machine that several workers share.
 settings.register_profile("prismicx", deadline=None)

@@ -180,7 +180,7 @@ async def test_mongodb_alone_is_enough_and_runs_no_sql(mongo: MongoDatabase) -> 
         assert container.registry() is container.mongo()
         migration = SchemaMigration(version_to=Version("1.0.0"), script="CREATE TABLE ${schema}.leads (id uuid)")
         with pytest.raises(UnsupportedOperationError):
-            await container.plugin_schemas().migrate(ACME, PluginType("crm"), "crm-suite", [migration])
+            await container.plugin_schemas().migrate(ACME, PluginType("crm"), "crm-suite", [migration], fence=1)
         with pytest.raises(SettingsError, match="has no PostgreSQL"):
             container.postgres()
         with pytest.raises(SettingsError, match="has no PostgreSQL"):
@@ -363,6 +363,8 @@ def test_the_logins_for_work_over_all_tenants_are_in_no_representation() -> None
         {
             "postgres_dsn": "postgresql://app@db.test/shop",
             "postgres_system_dsn": "postgresql://system:pa55word@db.test/shop",
+            "postgres_outbox_dsn": "postgresql://relay:pa55word@db.test/shop",
+            "outbox": True,
             "mongo_uri": "mongodb://app@mongo.test/",
             "mongo_system_uri": "mongodb://system:pa55word@mongo.test/",
         }
@@ -370,4 +372,16 @@ def test_the_logins_for_work_over_all_tenants_are_in_no_representation() -> None
     container = container_for(settings)
 
     shown = repr(settings) + repr(container.postgres_system_client()) + repr(container.mongo_system_client())
+    shown += repr(container.postgres_relay_client())
     assert "pa55word" not in shown
+
+
+async def test_memory_stores_events_where_the_service_does() -> None:
+    for outbox in (True, False):
+        container = Container(settings=Settings(registry="memory", outbox=outbox), postgres_mappings=MAPPINGS)
+        use_memory(container)
+
+        assert all(isinstance(backend, MemoryBackend) for backend in container.backends())
+        assert {backend.has_outbox for backend in container.backends() if isinstance(backend, MemoryBackend)} == {
+            outbox
+        }

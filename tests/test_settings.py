@@ -27,6 +27,8 @@ def test_the_environment_says_everything(monkeypatch: pytest.MonkeyPatch) -> Non
         "POSTGRES_DSN": DSN,
         "POSTGRES_ADMIN_DSN": DSN.replace("app", "owner"),
         "POSTGRES_SYSTEM_DSN": DSN.replace("app", "system"),
+        "POSTGRES_OUTBOX_DSN": DSN.replace("app", "relay"),
+        "OUTBOX": "true",
         "TENANT_PROOF_KEYS": "k" * 32,
         "MIN_POOL_SIZE": "3",
         "MAX_POOL_SIZE": "30",
@@ -35,6 +37,7 @@ def test_the_environment_says_everything(monkeypatch: pytest.MonkeyPatch) -> Non
         "MONGO_SYSTEM_URI": URI.replace("app", "system"),
         "MONGO_DATABASE": "platform",
         "REGISTRY": "mongo",
+        "MAX_DEDICATED_DATABASES": "3",
         "TENANT_MAX_AGE": "1.5",
     }
     for name, value in environment.items():
@@ -44,6 +47,8 @@ def test_the_environment_says_everything(monkeypatch: pytest.MonkeyPatch) -> Non
         postgres_dsn=SecretStr(DSN),
         postgres_admin_dsn=SecretStr(DSN.replace("app", "owner")),
         postgres_system_dsn=SecretStr(DSN.replace("app", "system")),
+        postgres_outbox_dsn=SecretStr(DSN.replace("app", "relay")),
+        outbox=True,
         tenant_proof_keys=SecretStr("k" * 32),
         min_pool_size=3,
         max_pool_size=30,
@@ -52,6 +57,7 @@ def test_the_environment_says_everything(monkeypatch: pytest.MonkeyPatch) -> Non
         mongo_system_uri=SecretStr(URI.replace("app", "system")),
         mongo_database="platform",
         registry="mongo",
+        max_dedicated_databases=3,
         tenant_max_age=1.5,
     )
 
@@ -100,6 +106,8 @@ def test_the_registry_is_in_postgresql_unless_there_is_none(given: dict[str, obj
         ({"mongo_uri": URI, "postgres_system_dsn": DSN}, "PRISMICX_POSTGRES_SYSTEM_DSN is of no use without"),
         ({"postgres_dsn": DSN, "mongo_system_uri": URI}, "PRISMICX_MONGO_SYSTEM_URI is of no use without"),
         ({"postgres_dsn": DSN, "postgres_system_dsn": URI}, "PRISMICX_POSTGRES_SYSTEM_DSN: it is not an address"),
+        ({"mongo_uri": URI, "outbox": True, "postgres_outbox_dsn": DSN}, "PRISMICX_POSTGRES_OUTBOX_DSN is of no use"),
+        ({"postgres_dsn": DSN, "postgres_outbox_dsn": DSN}, "PRISMICX_POSTGRES_OUTBOX_DSN is of no use without"),
         ({"mongo_uri": URI, "mongo_system_uri": DSN}, "PRISMICX_MONGO_SYSTEM_URI: it is not an address"),
         ({"postgres_dsn": DSN, "min_pool_size": 5, "max_pool_size": 4}, "PRISMICX_MIN_POOL_SIZE is larger than"),
         ({"postgres_dsn": DSN, "max_pool_size": 0}, "PRISMICX_MAX_POOL_SIZE: Input should be greater"),

@@ -3,11 +3,35 @@
 What a domain and its use cases need is here. Backends, which load their drivers, are in `prismicx.adapters`.
 """
 
+from prismicx.application.handling import (
+    Handler,
+    handled_once,
+)
+from prismicx.application.relay import (
+    DeadEvents,
+    OutboxRelay,
+    RelayObserver,
+    RelayOptions,
+)
+from prismicx.domain.applied import (
+    AppliedUnit,
+    AppliedUnits,
+    forget_applied_units,
+)
+from prismicx.domain.causes import (
+    Cause,
+)
+from prismicx.domain.connections import (
+    AMONG_OTHERS,
+    ConnectionSecret,
+    ConnectionSecrets,
+)
 from prismicx.domain.entity import (
     AggregateRoot,
     Entity,
 )
 from prismicx.domain.errors import (
+    AlreadyAppliedError,
     AmbiguousIdentityError,
     BackendNotStartedError,
     ChecksumMismatchError,
@@ -18,28 +42,35 @@ from prismicx.domain.errors import (
     CrossTenantError,
     DatabaseError,
     DatabaseUnavailableError,
+    DeadlineExceededError,
     DuplicateEntityError,
     EmbeddedServerError,
     EntityNotFoundError,
+    ForeignObjectError,
     IllegalTransitionError,
     InvalidCursorError,
     InvalidManifestError,
     InvalidMigrationError,
     InvalidNameError,
     InvalidPluginTypeError,
+    InvalidRolloutError,
     InvalidSpecificationError,
     InvalidSystemAccessError,
     InvalidTenantIdError,
+    LeaseLostError,
     MappingError,
     MissingExtraError,
     NotMappedError,
+    OperationUnderWayError,
     PermissionDeniedError,
     PluginInstallationError,
     PluginNotFoundError,
     PluginNotInstalledError,
     PrismicxError,
     ProvisioningError,
+    PublisherUnavailableError,
     ReadOnlyUnitOfWorkError,
+    SecretNotFoundError,
     SettingsError,
     StatementTimeoutError,
     SystemScopeInsideTenantError,
@@ -61,6 +92,12 @@ from prismicx.domain.errors import (
 from prismicx.domain.events import (
     DomainEvent,
 )
+from prismicx.domain.handled import (
+    HANDLED_EVENTS,
+    HandledEvent,
+    HandledEvents,
+)
+from prismicx.domain.health import Health, PoolUse
 from prismicx.domain.identifiers import (
     PluginType,
     Region,
@@ -69,14 +106,23 @@ from prismicx.domain.identifiers import (
     new_id,
 )
 from prismicx.domain.installations import (
-    PluginSetup,
     TenantPlugin,
     TenantPluginStatus,
+)
+from prismicx.domain.isolation import (
+    Isolation,
 )
 from prismicx.domain.operations import (
     Operation,
     Step,
     StepStatus,
+)
+from prismicx.domain.outbox import (
+    EntryStatus,
+    Outbox,
+    OutboxEntry,
+    Publisher,
+    StoredEvent,
 )
 from prismicx.domain.pages import (
     Cursor,
@@ -110,6 +156,10 @@ from prismicx.domain.registry import (
     TenantPluginRepository,
     TenantRepository,
 )
+from prismicx.domain.retry import (
+    Retry,
+)
+from prismicx.domain.setups import PluginSetup
 from prismicx.domain.specification import (
     Attribute,
     Criteria,
@@ -125,6 +175,7 @@ from prismicx.domain.system import (
 from prismicx.domain.system_unit import (
     SystemUnitOfWork,
 )
+from prismicx.domain.telemetry import Activity, Observation, Telemetry
 from prismicx.domain.tenancy import (
     DatabaseConfig,
     Tenant,
@@ -134,15 +185,24 @@ from prismicx.domain.tenancy import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "AMONG_OTHERS",
+    "HANDLED_EVENTS",
+    "Activity",
     "AggregateRoot",
+    "AlreadyAppliedError",
     "AmbiguousIdentityError",
+    "AppliedUnit",
+    "AppliedUnits",
     "Attribute",
     "Backend",
     "BackendNotStartedError",
+    "Cause",
     "ChecksumMismatchError",
     "CommitOutcomeUnknownError",
     "ConcurrencyError",
     "ConnectionLostError",
+    "ConnectionSecret",
+    "ConnectionSecrets",
     "ConstraintViolationError",
     "Criteria",
     "CrossTenantError",
@@ -150,27 +210,43 @@ __all__ = [
     "DatabaseConfig",
     "DatabaseError",
     "DatabaseUnavailableError",
+    "DeadEvents",
+    "DeadlineExceededError",
     "DomainEvent",
     "DuplicateEntityError",
     "EmbeddedServerError",
     "Entity",
     "EntityMapping",
     "EntityNotFoundError",
+    "EntryStatus",
     "EventHandler",
+    "ForeignObjectError",
+    "HandledEvent",
+    "HandledEvents",
+    "Handler",
+    "Health",
     "IllegalTransitionError",
     "InvalidCursorError",
     "InvalidManifestError",
     "InvalidMigrationError",
     "InvalidNameError",
     "InvalidPluginTypeError",
+    "InvalidRolloutError",
     "InvalidSpecificationError",
     "InvalidSystemAccessError",
     "InvalidTenantIdError",
+    "Isolation",
+    "LeaseLostError",
     "MappingError",
     "MissingExtraError",
     "NotMappedError",
+    "Observation",
     "Operation",
+    "OperationUnderWayError",
     "Order",
+    "Outbox",
+    "OutboxEntry",
+    "OutboxRelay",
     "Page",
     "PermissionDeniedError",
     "Placement",
@@ -183,25 +259,34 @@ __all__ = [
     "PluginSetup",
     "PluginType",
     "PluginVersion",
+    "PoolUse",
     "PrismicxError",
     "ProvisioningError",
     "ProvisioningStep",
+    "Publisher",
+    "PublisherUnavailableError",
     "ReadOnlyUnitOfWorkError",
     "Reference",
     "Region",
+    "RelayObserver",
+    "RelayOptions",
     "Repository",
+    "Retry",
     "SchemaMigration",
+    "SecretNotFoundError",
     "SettingsError",
     "Shared",
     "Specification",
     "StatementTimeoutError",
     "Step",
     "StepStatus",
+    "StoredEvent",
     "SystemAccess",
     "SystemAccessRepository",
     "SystemScopeInsideTenantError",
     "SystemScopeUnavailableError",
     "SystemUnitOfWork",
+    "Telemetry",
     "Tenant",
     "TenantAdmission",
     "TenantContextMissingError",
@@ -231,5 +316,7 @@ __all__ = [
     "asc",
     "attribute",
     "desc",
+    "forget_applied_units",
+    "handled_once",
     "new_id",
 ]

@@ -13,26 +13,30 @@ A provider makes its object once. Each can be overridden (`container.postgres.ov
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dependency_injector import containers, providers
 from pydantic import SecretStr
 
 from prismicx.adapters.beanie import BeanieBackend, BeaniePluginSchemas, MongoDBClient
-from prismicx.adapters.beanie.tenancy import collection_name
+from prismicx.adapters.connection_secrets import EnvironmentSecrets
+from prismicx.adapters.log_telemetry import LogTelemetry
 from prismicx.adapters.memory import MemoryBackend, MemoryPluginSchemas
 from prismicx.adapters.sqlalchemy import DatabaseClient, SqlAlchemyBackend, TenantProof
 from prismicx.application.directory import TenantDirectory
+from prismicx.application.observing import ObservedPluginSchemas, ObservedStep
+from prismicx.application.plugin_verification import PluginVerification
 from prismicx.application.plugins import PluginInstallation
 from prismicx.application.provisioning import TenantProvisioning
+from prismicx.application.rollouts import PluginRollouts
+from prismicx.domain.connections import ConnectionSecrets
 from prismicx.domain.errors import SettingsError
-from prismicx.domain.placement import EntityMapping, Reference, Shared
+from prismicx.domain.placement import EntityMapping
 from prismicx.domain.ports import Backend, EventHandler, PluginSchemas, ProvisioningStep
-from prismicx.domain.registry import REGISTRY_MAPPINGS
+from prismicx.domain.telemetry import Telemetry
+from prismicx.preparation import Preparation, shared_preparations
 from prismicx.settings import PREFIX, Pooler, Settings
 
 Classes: TypeAlias = Mapping[type[Any], type[Any]]
@@ -55,6 +59,15 @@ def _postgres_admin_client(settings: Settings) -> DatabaseClient:
 def _system_client(settings: Settings) -> DatabaseClient | None:
     dsn = settings.postgres_system_dsn
     return None if dsn is None else _client_of(settings, dsn, pooler=settings.pooler)
+
+
+def _relay_client(settings: Settings) -> DatabaseClient | None:
+    dsn = settings.postgres_outbox_dsn
+    return None if dsn is None else _client_of(settings, dsn, pooler=settings.pooler)
+
+
+def _has_outbox(settings: Settings) -> bool:
+    return settings.outbox
 
 
 def _client_of(settings: Settings, dsn: SecretStr | None, *, pooler: Pooler) -> DatabaseClient:
@@ -83,6 +96,21 @@ def _mongo_system_client(settings: Settings) -> MongoDBClient | None:
     return None if uri is None else MongoDBClient(uri.get_secret_value(), settings.mongo_database)
 
 
+def _telemetry(settings: Settings) -> Telemetry | None:
+    match settings.telemetry:
+        case "log":
+            return LogTelemetry()
+        case "otel":
+            from prismicx.adapters.opentelemetry import OpenTelemetry  # noqa: PLC0415  # an extra
+
+            return OpenTelemetry()
+    return None
+
+
+def _max_dedicated(settings: Settings) -> int:
+    return settings.max_dedicated_databases
+
+
 def _directory(container: Container, settings: Settings) -> TenantDirectory:
     return TenantDirectory(container.registry, max_age=settings.tenant_max_age)
 
@@ -98,12 +126,18 @@ def _backends(container: Container, settings: Settings) -> tuple[Backend, ...]:
     return tuple(dict.fromkeys(made))  # one may have been put in the place of the other
 
 
-def _provisioning_steps(backends: Sequence[Backend]) -> tuple[ProvisioningStep, ...]:
+def _provisioning_steps(backends: Sequence[Backend], telemetry: Telemetry | None) -> tuple[ProvisioningStep, ...]:
     provisioned = [backend for backend in backends if isinstance(backend, SqlAlchemyBackend | BeanieBackend)]
-    return tuple(step for backend in provisioned for step in backend.steps())
+    steps = tuple(step for backend in provisioned for step in backend.steps())
+    return steps if telemetry is None else tuple(ObservedStep(step, telemetry) for step in steps)
 
 
-def _plugin_schemas(backends: Sequence[Backend]) -> PluginSchemas:
+def _plugin_schemas(backends: Sequence[Backend], telemetry: Telemetry | None) -> PluginSchemas:
+    schemas = _schemas_of(backends)
+    return schemas if telemetry is None else ObservedPluginSchemas(schemas, telemetry)
+
+
+def _schemas_of(backends: Sequence[Backend]) -> PluginSchemas:
     match backends:
         case (SqlAlchemyBackend() as postgres, *_):
             return postgres.plugin_schemas
@@ -127,6 +161,7 @@ class Container(containers.DeclarativeContainer):
         mongo_repositories: by port, the service's own repository on MongoDB.
         memory_repositories: by port, the service's own repository in memory, for `use_memory`.
         on_commit: awaited with the tenant and its events after each commit, on every backend.
+        connection_secrets: where the addresses of dedicated tenants are; environment variables unless given.
     """
 
     if TYPE_CHECKING:
@@ -143,6 +178,7 @@ class Container(containers.DeclarativeContainer):
             mongo_repositories: Repositories = ...,
             memory_repositories: Repositories = ...,
             on_commit: EventHandler | None = None,
+            connection_secrets: ConnectionSecrets = ...,
         ) -> None: ...
 
     __self__ = providers.Self()
@@ -158,6 +194,7 @@ class Container(containers.DeclarativeContainer):
     mongo_repositories: providers.Provider[Repositories] = providers.Object({})
     memory_repositories: providers.Provider[Repositories] = providers.Object({})
     on_commit: providers.Provider[EventHandler | None] = providers.Object(None)
+    connection_secrets: providers.Provider[ConnectionSecrets] = providers.Singleton(EnvironmentSecrets)
 
     # --- Who may open a unit of work, as the registry says. ---
 
@@ -165,10 +202,14 @@ class Container(containers.DeclarativeContainer):
 
     # --- The databases. ---
 
+    outbox: providers.Provider[bool] = providers.Callable(_has_outbox, settings)
+    telemetry: providers.Provider[Telemetry | None] = providers.Singleton(_telemetry, settings)
+    max_dedicated: providers.Provider[int] = providers.Callable(_max_dedicated, settings)
     postgres_client: providers.Provider[DatabaseClient] = providers.Singleton(_postgres_client, settings)
     postgres_admin_client: providers.Provider[DatabaseClient] = providers.Singleton(_postgres_admin_client, settings)
     tenant_proof: providers.Provider[TenantProof | None] = providers.Singleton(_tenant_proof, settings)
     postgres_system_client: providers.Provider[DatabaseClient | None] = providers.Singleton(_system_client, settings)
+    postgres_relay_client: providers.Provider[DatabaseClient | None] = providers.Singleton(_relay_client, settings)
     postgres: providers.Provider[Backend] = providers.Singleton(
         SqlAlchemyBackend,
         postgres_client,
@@ -180,6 +221,11 @@ class Container(containers.DeclarativeContainer):
         repositories=postgres_repositories,
         admission=directory,
         on_commit=on_commit,
+        outbox=outbox,
+        relay=postgres_relay_client,
+        secrets=connection_secrets,
+        max_dedicated=max_dedicated,
+        telemetry=telemetry,
     )
     mongo_client: providers.Provider[MongoDBClient] = providers.Singleton(_mongo_client, settings)
     mongo_system_client: providers.Provider[MongoDBClient | None] = providers.Singleton(_mongo_system_client, settings)
@@ -192,6 +238,10 @@ class Container(containers.DeclarativeContainer):
         repositories=mongo_repositories,
         admission=directory,
         on_commit=on_commit,
+        outbox=outbox,
+        secrets=connection_secrets,
+        max_dedicated=max_dedicated,
+        telemetry=telemetry,
     )
     memory: providers.Provider[Backend] = providers.Singleton(MemoryBackend, ())
     registry: providers.Provider[Backend] = providers.Callable(_registry, __self__, settings)
@@ -200,13 +250,17 @@ class Container(containers.DeclarativeContainer):
     # --- The use cases. ---
 
     provisioning_steps: providers.Provider[tuple[ProvisioningStep, ...]] = providers.Callable(
-        _provisioning_steps, backends
+        _provisioning_steps, backends, telemetry
     )
-    plugin_schemas: providers.Provider[PluginSchemas] = providers.Singleton(_plugin_schemas, backends)
+    plugin_schemas: providers.Provider[PluginSchemas] = providers.Singleton(_plugin_schemas, backends, telemetry)
     tenants: providers.Provider[TenantProvisioning] = providers.Singleton(
         TenantProvisioning, registry, provisioning_steps, directory=directory
     )
     plugins: providers.Provider[PluginInstallation] = providers.Singleton(PluginInstallation, registry, plugin_schemas)
+    rollouts: providers.Provider[PluginRollouts] = providers.Singleton(PluginRollouts, registry, plugins)
+    plugin_verification: providers.Provider[PluginVerification] = providers.Singleton(
+        PluginVerification, registry, plugin_schemas
+    )
 
 
 def use_memory(container: Container) -> None:
@@ -229,6 +283,8 @@ def use_memory(container: Container) -> None:
                     repositories=container.memory_repositories,
                     admission=container.directory,
                     on_commit=container.on_commit,
+                    outbox=container.outbox,
+                    telemetry=container.telemetry,
                 )
             )
 
@@ -249,49 +305,9 @@ async def running(container: Container) -> AsyncIterator[Container]:
         yield container
 
 
-@dataclass(frozen=True, slots=True)
-class Preparation:
-    """What one database needs before it can keep tenants: SQL statements in order, or the names of collections."""
-
-    database: Literal["postgres", "mongo"]
-    address: str
-    statements: tuple[str, ...]
-    collections: tuple[str, ...]
-    carry_out: Callable[[], Awaitable[None]]
-
-
 def preparations(container: Container, *, without_tenant_proof: bool = False) -> tuple[Preparation, ...]:
-    """Return what the container's databases need, on PostgreSQL also to do `without_tenant_proof` again.
+    """Return what the databases that tenants share need, on PostgreSQL also to do `without_tenant_proof` again.
 
     Nothing is connected before `carry_out`, which is safe to repeat.
     """
-    prepared: list[Preparation] = []
-    for backend in container.backends():
-        match backend:
-            case SqlAlchemyBackend():
-                address, statements = container.postgres_admin_client().address, tuple(backend.setup_sql)
-                statements += tuple(backend.proof_removal_sql) if without_tenant_proof else ()
-                carry_out = partial(backend.initialise_database, without_tenant_proof=without_tenant_proof)
-                prepared.append(Preparation("postgres", address, statements, (), carry_out))
-            case BeanieBackend():
-                address, mappings = container.mongo_client().address, (*REGISTRY_MAPPINGS, *container.mongo_mappings())
-                prepared.append(Preparation("mongo", address, (), _collections(mappings), partial(_prepare, backend)))
-    return tuple(prepared)
-
-
-def key_rotation(container: Container) -> Preparation:
-    """Return what makes PostgreSQL accept the settings' keys of the tenant proof alone, or raise `SettingsError`."""
-    backend = container.postgres()
-    assert isinstance(backend, SqlAlchemyBackend), "nobody has put another backend in its place"
-    statements = tuple(backend.key_rotation_sql)
-    return Preparation("postgres", backend.address, statements, (), backend.rotate_tenant_proof_keys)
-
-
-async def _prepare(backend: BeanieBackend) -> None:
-    async with backend:
-        await backend.initialise_database()
-
-
-def _collections(mappings: Iterable[EntityMapping]) -> tuple[str, ...]:
-    shared = (mapping for mapping in mappings if isinstance(mapping.placement, Shared | Reference))
-    return tuple(collection_name(mapping) for mapping in shared)
+    return shared_preparations(container.backends(), without_tenant_proof=without_tenant_proof)

@@ -17,6 +17,9 @@ Pooler: TypeAlias = Literal["none", "transaction"]
 RegistryName: TypeAlias = Literal["postgres", "mongo", "memory"]
 """Where the registry of tenants and plugins is kept."""
 
+TelemetryName: TypeAlias = Literal["none", "log", "otel"]
+"""Where it is heard what a service does."""
+
 PREFIX: Final = "PRISMICX_"
 """What the name of each environment variable starts with."""
 
@@ -46,15 +49,22 @@ class Settings(BaseSettings):
             keys change a comma and the one before it. Each is 32 printable ASCII characters or more, made at random.
         postgres_system_dsn: the same database with the login for work over all tenants; without it a service has no
             system units of work on PostgreSQL.
+        postgres_outbox_dsn: the same database with the login that delivers events and may do nothing else; without it
+            the owner's delivers them.
+        outbox: whether recorded events are stored in the transaction of their unit, for `prismicx outbox run`.
         min_pool_size: PostgreSQL connections that are made at start, 1 or more.
         max_pool_size: PostgreSQL connections at most, 1 or more.
         pooler: what stands between the service and PostgreSQL: nothing, or a pooler in transaction mode.
+        telemetry: where units of work, provisioning steps, migrations and deliveries are heard of: `log` for events
+            of structlog at debug level, `otel` for OpenTelemetry (extra `otel`).
         mongo_uri: `mongodb://user:password@host:port/`, a replica set; `None` without MongoDB.
         mongo_system_uri: the same deployment with the login for work over all tenants; without it a service has no
             system units of work on MongoDB.
         mongo_database: the database of shared collections and of the registry.
         registry: the database that keeps tenants and plugins, for the whole platform; PostgreSQL unless there is none.
             `memory` forgets it when the process ends.
+        max_dedicated_databases: of each backend, pools of dedicated tenants' databases that are kept open, 1 or more.
+            A pool that is in use is never closed, so more are open only while more are in use.
         tenant_max_age: seconds for which a tenant's state may be remembered, so also how long a suspended tenant is
             still let in at most; 0 asks the registry each time.
     """
@@ -65,13 +75,17 @@ class Settings(BaseSettings):
     postgres_admin_dsn: SecretStr | None = None
     tenant_proof_keys: SecretStr | None = None
     postgres_system_dsn: SecretStr | None = None
+    postgres_outbox_dsn: SecretStr | None = None
+    outbox: bool = False
     min_pool_size: int = Field(default=1, ge=1, le=1000)
     max_pool_size: int = Field(default=10, ge=1, le=1000)
     pooler: Pooler = "none"
+    telemetry: TelemetryName = "none"
     mongo_uri: SecretStr | None = None
     mongo_system_uri: SecretStr | None = None
     mongo_database: str = "prismicx"
     registry: RegistryName = Field(default_factory=_where_configured)
+    max_dedicated_databases: int = Field(default=16, ge=1, le=10_000)
     tenant_max_age: float = Field(default=DEFAULT_MAX_AGE, ge=0, le=3600, allow_inf_nan=False)
 
     @classmethod
@@ -87,7 +101,7 @@ class Settings(BaseSettings):
             found = [details for details in error.errors() if details["type"] != "default_factory_not_called"]
             raise SettingsError([_problem(details["loc"], details["msg"]) for details in found]) from None
 
-    @field_validator("postgres_dsn", "postgres_admin_dsn", "postgres_system_dsn")
+    @field_validator("postgres_dsn", "postgres_admin_dsn", "postgres_system_dsn", "postgres_outbox_dsn")
     @classmethod
     def _is_a_postgres_address(cls, dsn: SecretStr | None) -> SecretStr | None:
         if dsn is not None:
@@ -118,6 +132,9 @@ class Settings(BaseSettings):
             raise ValueError(f"{PREFIX}TENANT_PROOF_KEYS is of no use without {PREFIX}POSTGRES_DSN")
         if self.postgres_system_dsn is not None and self.postgres_dsn is None:
             raise ValueError(f"{PREFIX}POSTGRES_SYSTEM_DSN is of no use without {PREFIX}POSTGRES_DSN")
+        if self.postgres_outbox_dsn is not None and (self.postgres_dsn is None or not self.outbox):
+            needed = f"{PREFIX}POSTGRES_DSN and {PREFIX}OUTBOX"
+            raise ValueError(f"{PREFIX}POSTGRES_OUTBOX_DSN is of no use without {needed}")
         if self.mongo_system_uri is not None and self.mongo_uri is None:
             raise ValueError(f"{PREFIX}MONGO_SYSTEM_URI is of no use without {PREFIX}MONGO_URI")
         if self.min_pool_size > self.max_pool_size:

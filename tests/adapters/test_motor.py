@@ -162,6 +162,16 @@ async def test_another_tenants_data_is_out_of_reach(
     assert [row async for row in mine.db.others.aggregate([{"$unionWith": "tasks"}])] == []
 
 
+async def test_an_aggregation_is_sorted_and_cut_by_its_stages(mongo_client: MotorClient) -> None:
+    tasks = mongo_client.of(ACME).db.tasks
+    await tasks.insert_many([{"title": "one"}, {"title": "two"}])
+
+    for method, argument in (("sort", "title"), ("skip", 1), ("limit", 1)):
+        with pytest.raises(UnsupportedOperationError, match=rf"the stage \${method}"):
+            getattr(tasks.aggregate([]), method)(argument)
+    assert len(await tasks.aggregate([]).batch_size(1).to_list()) == 2
+
+
 async def test_there_is_no_way_back_to_the_client(mongo_client: MotorClient) -> None:
     mine = mongo_client.of(ACME)
 

@@ -20,7 +20,7 @@ from prismicx.testing.databases import APPLICATION_ROLE, PostgresDatabase, Postg
 
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")
 LONG = TenantId("a-tenant-with-a-name-that-is-hashed")
-KNOWN = {("public", name) for name in ("users", "accounts", "tasks", "categories")}
+KNOWN = {("public", name) for name in ("users", "accounts", "tasks", "categories", "prismicx_applied_units")}
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,10 @@ async def test_what_a_superuser_can_close_is_closed_by_its_fix(superuser: Connec
 
 
 async def test_an_empty_database_has_no_statistics_to_betray(superuser: Connection) -> None:
-    await superuser.execute("DROP TABLE public.users, public.accounts, public.tasks, public.categories CASCADE")
+    await superuser.execute(
+        "DROP TABLE public.users, public.accounts, public.tasks, public.categories,"
+        " public.prismicx_applied_units CASCADE"
+    )
 
     assert "PLANNER_STATISTICS" not in {finding.code for finding in (await audited(superuser)).residual}
 

@@ -8,6 +8,7 @@ import pytest
 from tests.contract.opened import opened_mongo, place_maker
 
 from prismicx.adapters.beanie import BeanieBackend
+from prismicx.domain.isolation import Isolation
 from prismicx.testing.contracts import (
     RepositoryContract,
     SpecificationContract,
@@ -28,6 +29,7 @@ class TestMongo(UnitOfWorkContract, RepositoryContract, TenancyContract, Specifi
     """MongoDB keeps every promise, and says that it has no savepoints."""
 
     has_savepoints = False
+    isolations = frozenset((Isolation.READ_COMMITTED, Isolation.REPEATABLE_READ))
 
     @pytest.fixture
     def make_place(self, backend: BeanieBackend) -> MakePlace:

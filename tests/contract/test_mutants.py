@@ -45,6 +45,9 @@ async def test_a_rollback_that_commits(backend: MemoryBackend) -> None:
     await assert_contract_catches(Contract.test_nothing_lasts_without_commit, backend)
     await assert_contract_catches(Contract.test_changes_and_removals_do_not_last_without_commit, backend)
     await assert_contract_catches(Contract.test_rollback_discards_everything_and_ends_the_unit, backend)
+    await assert_contract_catches(
+        Contract.test_many_units_end_in_every_way_and_the_next_one_works, backend, raising=DuplicateEntityError
+    )
 
 
 @pytest.mark.usefixtures("rollback_that_commits")
@@ -126,9 +129,11 @@ async def test_a_unit_that_goes_on_after_an_error(backend: MemoryBackend, monkey
 
     monkeypatch.setattr(TrackedUnitOfWork, "attempt", attempt)
 
-    await assert_contract_catches(
-        Contract.test_an_error_of_the_database_breaks_the_unit, backend, raising=DuplicateEntityError
-    )
+    for test in (
+        Contract.test_an_error_of_the_database_breaks_the_unit,
+        Contract.test_an_error_that_is_swallowed_in_a_savepoint_still_ends_it,
+    ):
+        await assert_contract_catches(test, backend, raising=DuplicateEntityError)
 
 
 async def test_a_read_only_unit_that_writes(backend: MemoryBackend, monkeypatch: Patch) -> None:

@@ -15,7 +15,7 @@ from prismicx.adapters.memory.mapping import Row, Table
 from prismicx.adapters.memory.specification import matching
 from prismicx.adapters.repository import TrackedRepository
 from prismicx.adapters.tracking import Tracker
-from prismicx.domain import pages, specification
+from prismicx.domain import attribute, criteria, pages
 from prismicx.domain.errors import MappingError
 from prismicx.domain.pages import PageQuery
 from prismicx.domain.specification import Comparison, Order, Specification
@@ -132,7 +132,7 @@ async def test_texts_that_are_patterns(backend: MemoryBackend, monkeypatch: Patc
     def like(found: str, value: str) -> bool:
         return value.replace("%", "").replace("_", "") in found
 
-    monkeypatch.setitem(specification._HOLDS, "contains", like)
+    monkeypatch.setitem(criteria._HOLDS, "contains", like)
 
     await assert_contract_catches(RepositoryContract.test_a_hostile_text_is_stored_found_and_compared_as_it_is, backend)
     await assert_contract_catches(SpecificationContract.test_parts_of_a_text_are_found_case_and_all, backend)
@@ -163,7 +163,7 @@ async def test_values_that_are_not_checked(backend: MemoryBackend, monkeypatch: 
 
 
 async def test_criteria_that_are_not_checked(backend: MemoryBackend, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(specification, "require_storable_text", lambda text, subject: None)
+    monkeypatch.setattr(attribute, "require_storable_text", lambda text, subject: None)
 
     await assert_contract_catches(RepositoryContract.test_a_criterion_that_no_attribute_could_meet_is_refused, backend)
 

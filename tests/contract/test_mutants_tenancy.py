@@ -1,4 +1,4 @@
-"""Twins of the promises about tenants: with the wall torn down, the contract goes red. And of those about steps."""
+"""Twins of the promises about tenants: with the wall torn down, the contract goes red."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from typing import Any
 
 import pytest
 from tests.contract.opened import opened_memory
-from tests.contract.steps import ShelfStep
 
 from prismicx.adapters.backend import TrackedBackend
 from prismicx.adapters.memory import MemoryBackend, MemoryUnitOfWork, store
 from prismicx.adapters.memory.mapping import Key, Place, Row, Table
 from prismicx.adapters.memory.store import Overlay
+from prismicx.adapters.terms import terms_of
 from prismicx.adapters.unit_of_work import TrackedUnitOfWork
-from prismicx.domain.errors import DuplicateEntityError, ProvisioningError
+from prismicx.domain.errors import DuplicateEntityError
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.pages import PageQuery
 from prismicx.domain.placement import EntityMapping
-from prismicx.domain.ports import ProvisioningStep
-from prismicx.domain.tenancy import Tenant
-from prismicx.testing.contracts import ProvisioningStepContract, TenancyContract, assert_contract_catches
+from prismicx.testing.contracts import TenancyContract, assert_contract_catches
 from prismicx.testing.contracts.tenancy import IN_TENANT_DATABASE, IN_TENANT_SCHEMA, SHARED, Kept
-from prismicx.testing.examples import EXAMPLE_MAPPINGS, example_tenant
+from prismicx.testing.examples import EXAMPLE_MAPPINGS
 
 Patch = pytest.MonkeyPatch
 
@@ -141,7 +139,7 @@ async def test_cursors_that_cross_over(backend: MemoryBackend, monkeypatch: Patc
 
 async def test_a_door_that_asks_for_no_tenant(backend: MemoryBackend, monkeypatch: Patch) -> None:
     def open_to_all(self: Any, tenant: Any, *, read_only: bool = False) -> Any:
-        return self._unit(tenant, read_only=read_only)
+        return self._unit(tenant, terms=terms_of(read_only=read_only))
 
     monkeypatch.setattr(TrackedBackend, "unit_of_work", open_to_all)
 
@@ -153,76 +151,3 @@ async def test_a_door_that_admits_everybody() -> None:
     async with MemoryBackend(EXAMPLE_MAPPINGS) as backend:
         await assert_contract_catches(TenancyContract.test_an_unknown_tenant_does_not_get_in, backend)
         await assert_contract_catches(TenancyContract.test_a_suspended_tenant_does_not_get_in, backend)
-
-
-# --- Steps. ---
-
-
-class NeverVerifies(ShelfStep):
-    async def verify(self, tenant: Tenant) -> None:
-        """Say yes to everything."""
-
-
-class NeverMakes(ShelfStep):
-    async def ensure(self, tenant: Tenant) -> None:
-        """Do nothing."""
-
-
-class NeverRemoves(ShelfStep):
-    async def remove(self, tenant: Tenant) -> None:
-        """Do nothing."""
-
-
-class MakesOnce(ShelfStep):
-    async def ensure(self, tenant: Tenant) -> None:
-        if tenant.tenant_id in self.shelves:
-            raise ValueError("it is there already")
-        await super().ensure(tenant)
-
-
-class RemovesOnce(ShelfStep):
-    async def remove(self, tenant: Tenant) -> None:
-        self.shelves.remove(tenant.tenant_id)
-
-
-class OneForAll(ShelfStep):
-    async def remove(self, tenant: Tenant) -> None:
-        self.shelves.clear()
-
-
-class Renames(ShelfStep):
-    async def ensure(self, tenant: Tenant) -> None:
-        tenant.name = "renamed"
-        await super().ensure(tenant)
-
-
-class Nameless(ShelfStep):
-    @property
-    def name(self) -> str:
-        return ""
-
-
-@pytest.mark.parametrize(
-    ("step", "test"),
-    [
-        (Nameless(), ProvisioningStepContract.test_it_has_a_name),
-        (NeverVerifies(), ProvisioningStepContract.test_what_was_not_made_is_not_verified),
-        (NeverMakes(), ProvisioningStepContract.test_what_was_made_is_verified),
-        (MakesOnce(), ProvisioningStepContract.test_making_it_again_changes_nothing),
-        (NeverRemoves(), ProvisioningStepContract.test_what_was_removed_is_not_verified),
-        (RemovesOnce(), ProvisioningStepContract.test_removing_it_again_changes_nothing),
-        (RemovesOnce(), ProvisioningStepContract.test_nothing_to_remove_is_no_error),
-        (OneForAll(), ProvisioningStepContract.test_one_tenants_place_is_not_anothers),
-        (Renames(), ProvisioningStepContract.test_it_only_reads_the_tenant),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, ProvisioningStep) else "",
-)
-async def test_a_step_that_breaks_its_promise(backend: MemoryBackend, step: ProvisioningStep, test: Any) -> None:
-    await assert_contract_catches(
-        test,
-        backend,
-        step=step,
-        tenant=example_tenant(TenantId.new()),
-        other_tenant=example_tenant(TenantId.new()),
-        raising=(ProvisioningError, ValueError, KeyError),
-    )

@@ -8,6 +8,7 @@ import pytest
 from tests.contract.opened import opened_postgres, place_maker
 
 from prismicx.adapters.sqlalchemy import SqlAlchemyBackend
+from prismicx.domain.isolation import Isolation
 from prismicx.testing.contracts import (
     RepositoryContract,
     SpecificationContract,
@@ -26,6 +27,8 @@ async def backend(prismicx_postgres_server: PostgresServer) -> AsyncIterator[Sql
 
 class TestPostgres18(UnitOfWorkContract, RepositoryContract, TenancyContract, SpecificationContract):
     """PostgreSQL 18 keeps every promise."""
+
+    isolations = frozenset(Isolation)
 
     @pytest.fixture
     def make_place(self, backend: SqlAlchemyBackend) -> MakePlace:

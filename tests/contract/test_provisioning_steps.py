@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
+from pymongo import AsyncMongoClient
+from tests.contract.laboratories import MongoLaboratory, PostgresLaboratory
 from tests.contract.opened import opened_mongo, opened_postgres
 from tests.contract.steps import ShelfStep
 
@@ -14,7 +17,7 @@ from prismicx.adapters.beanie.provisioning import TenantDatabaseStep as MongoTen
 from prismicx.adapters.sqlalchemy import SqlAlchemyBackend
 from prismicx.adapters.sqlalchemy.provisioning import PluginSchemasStep, TenantDatabaseStep
 from prismicx.domain.ports import ProvisioningStep
-from prismicx.testing.contracts import ProvisioningStepContract
+from prismicx.testing.contracts import FencedStepContract, Laboratory, OwnedPlaceContract, ProvisioningStepContract
 from prismicx.testing.databases import MongoServer, PostgresServer
 
 
@@ -30,7 +33,7 @@ async def mongo(prismicx_mongo_server: MongoServer) -> AsyncIterator[BeanieBacke
         yield backend
 
 
-class TestShelf(ProvisioningStepContract):
+class TestShelf(ProvisioningStepContract, FencedStepContract):
     @pytest.fixture
     def step(self) -> ProvisioningStep:
         return ShelfStep()
@@ -41,25 +44,45 @@ def _of(kind: type[ProvisioningStep], steps: Sequence[ProvisioningStep]) -> Prov
     return found
 
 
-class TestPostgresPluginSchemas(ProvisioningStepContract):
+class TestPostgresPluginSchemas(ProvisioningStepContract, FencedStepContract, OwnedPlaceContract):
     @pytest.fixture
     def step(self, postgres: SqlAlchemyBackend) -> ProvisioningStep:
         return _of(PluginSchemasStep, postgres.steps())
 
+    @pytest.fixture
+    def laboratory(self, postgres: SqlAlchemyBackend, prismicx_postgres_server: PostgresServer) -> Laboratory:
+        dsn = prismicx_postgres_server.dsn(postgres._admin.database)
+        return PostgresLaboratory(dsn, postgres._admin, suffix="crm", table="gadgets")
 
-class TestPostgresTenantDatabase(ProvisioningStepContract):
+
+class TestPostgresTenantDatabase(ProvisioningStepContract, FencedStepContract, OwnedPlaceContract):
     @pytest.fixture
     def step(self, postgres: SqlAlchemyBackend) -> ProvisioningStep:
         return _of(TenantDatabaseStep, postgres.steps())
 
+    @pytest.fixture
+    def laboratory(self, postgres: SqlAlchemyBackend, prismicx_postgres_server: PostgresServer) -> Laboratory:
+        dsn = prismicx_postgres_server.dsn(postgres._admin.database)
+        return PostgresLaboratory(dsn, postgres._admin, suffix="db", table="gizmos")
 
-class TestMongoPluginDatabases(ProvisioningStepContract):
+
+class TestMongoPluginDatabases(ProvisioningStepContract, FencedStepContract, OwnedPlaceContract):
     @pytest.fixture
     def step(self, mongo: BeanieBackend) -> ProvisioningStep:
         return _of(PluginDatabasesStep, mongo.steps())
 
+    @pytest.fixture
+    async def laboratory(self, prismicx_mongo_server: MongoServer) -> AsyncIterator[Laboratory]:
+        async with AsyncMongoClient[dict[str, Any]](prismicx_mongo_server.uri) as driver:
+            yield MongoLaboratory(driver, suffix="crm", collection="gadgets")
 
-class TestMongoTenantDatabase(ProvisioningStepContract):
+
+class TestMongoTenantDatabase(ProvisioningStepContract, FencedStepContract, OwnedPlaceContract):
     @pytest.fixture
     def step(self, mongo: BeanieBackend) -> ProvisioningStep:
         return _of(MongoTenantDatabaseStep, mongo.steps())
+
+    @pytest.fixture
+    async def laboratory(self, prismicx_mongo_server: MongoServer) -> AsyncIterator[Laboratory]:
+        async with AsyncMongoClient[dict[str, Any]](prismicx_mongo_server.uri) as driver:
+            yield MongoLaboratory(driver, suffix="db", collection="gizmos")

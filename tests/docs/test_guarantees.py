@@ -7,17 +7,14 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.mutants import BEGIN, PAGE, ROOT, WITHOUT_MUTANT, Twin, on_the_page, twins_of_the_tree
 
-ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "src/prismicx/testing/contracts"
 TWINS = ROOT / "tests/contract"
 
 _NAME = re.compile(r"`(\w+\.py)::(test_\w+)`")
-_SIDE_BY_SIDE = {
-    # Shown to hold with the other wall down; the twin with both down is on the page.
-    ("test_mutants_databases.py", "test_the_policy_alone_keeps_tenants_apart"),
-    ("test_mutants_databases.py", "test_the_predicate_alone_keeps_tenants_apart"),
-}
+_HEADING = re.compile(r"^### `(tests/[\w/]+\.py)`$")
+_PLANTED = re.compile(r"^\| ([\w ]+) \| (`.+`) \| [\w, ]+ \|$")
 
 Name = tuple[str, str]
 Row = tuple[list[Name], Name]
@@ -25,7 +22,7 @@ Row = tuple[list[Name], Name]
 
 def rows() -> list[Row]:
     """Return the tests and the twin of each row, as the page has them."""
-    page = (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8").partition(BEGIN)[0]
     cells = [line.strip("|").split("|") for line in page.splitlines() if "::" in line]
     found = [([*_NAME.findall(tests)], _NAME.findall(twin)) for _, tests, twin in cells]
     assert all(len(twins) == 1 for _, twins in found)
@@ -64,8 +61,31 @@ def test_every_test_and_twin_exists_and_the_twin_runs_the_test(tests: list[Name]
     assert all(name in twins[twin] for _, name in of_a_contract)
 
 
-def test_every_twin_is_on_the_page() -> None:
-    twins = {name for name in sources(TWINS) if name[0].startswith("test_mutants")}
-    named = {twin for _, twin in ROWS} | {test for tests, _ in ROWS for test in tests}
+def planted() -> dict[Twin, set[str]]:
+    """Return the checks that caught each planted bug, as the page has them."""
+    found: dict[Twin, set[str]] = {}
+    file = ""
+    for line in on_the_page().splitlines():
+        if heading := _HEADING.match(line):
+            file = heading[1]
+        elif row := _PLANTED.match(line):
+            found[Twin(file, "test_" + row[1].replace(" ", "_"))] = set(re.findall(r"`([^`]+)`", row[2]))
+    return found
 
-    assert twins - named == _SIDE_BY_SIDE
+
+def test_every_twin_is_in_the_table_of_the_run() -> None:
+    controls = {
+        Twin(f"tests/{folder}/{file}", test)
+        for folder in ("contract", "isolation")
+        for (file, test), source in sources(ROOT / "tests" / folder).items()
+        if "@pytest.mark.control" in source
+    }
+
+    assert set(twins_of_the_tree()) - planted().keys() == controls
+
+
+def test_every_test_of_a_contract_catches_a_planted_bug() -> None:
+    caught = {check for checks in planted().values() for check in checks}
+    tests = {f"{file}::{test}" for file, test in sources(CONTRACTS)}
+
+    assert tests - caught == WITHOUT_MUTANT.keys()

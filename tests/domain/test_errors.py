@@ -1,6 +1,8 @@
 """One family of errors, told apart by class, with their data as attributes, and fit to cross processes."""
 
 import pickle
+from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 
@@ -20,6 +22,7 @@ EVERY_ERROR = [
     errors.ChecksumMismatchError(plugin="crm", version="1.0.0", applied="a" * 64, given="b" * 64),
     errors.SettingsError(["one", "two"]),
     errors.InvalidManifestError("plugin.toml", ["one", "two"]),
+    errors.InvalidRolloutError("waves", "they grow up to 100"),
     errors.TenantContextMissingError(),
     errors.TenantNotFoundError("acme"),
     errors.TenantNotActiveError("acme", "suspended"),
@@ -38,6 +41,7 @@ EVERY_ERROR = [
     errors.ReadOnlyUnitOfWorkError("add"),
     errors.TransactionControlError("COMMIT"),
     errors.UnsupportedOperationError("savepoints", "MongoDB"),
+    errors.SecretNotFoundError("acme", "postgres_dsn", "set PRISMICX_CONNECTION_ACME_POSTGRES_DSN"),
     errors.BackendNotStartedError("MemoryBackend"),
     errors.DatabaseUnavailableError("localhost:5432", "is it running?"),
     errors.ConnectionLostError("gone"),
@@ -47,12 +51,18 @@ EVERY_ERROR = [
     errors.StatementTimeoutError("it took too long"),
     errors.MissingExtraError("motor", extra="motor"),
     errors.EmbeddedServerError("postgres", "ended", log=["FATAL"]),
+    errors.PublisherUnavailableError("no broker answers"),
     errors.PermissionDeniedError("permission denied for table customers"),
     errors.UnsafeRoleError("app", ["it is a superuser"]),
     errors.TenantProofMismatchError("run `prismicx db init`"),
     errors.DatabaseError("42601", "syntax error"),
+    errors.DeadlineExceededError("in a statement", 2.5),
+    errors.AlreadyAppliedError("order-1", at=datetime(2026, 1, 1, tzinfo=UTC), unit=UUID(int=1)),
     errors.IllegalTransitionError("tenant acme", "deleted", "active"),
     errors.ProvisioningError(tenant_id="acme", step="schemas", reason="no space left"),
+    errors.OperationUnderWayError("tenant acme", holder="worker-1", until="2026-01-01T00:00:00Z"),
+    errors.LeaseLostError("tenant acme", fence=3),
+    errors.ForeignObjectError("schema", "tenant_acme_crm", "it bears no mark"),
     errors.PluginNotFoundError("crm"),
     errors.PluginNotFoundError("crm", "1.0.0"),
     errors.PluginNotInstalledError(tenant_id="acme", plugin="crm"),

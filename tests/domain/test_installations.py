@@ -1,16 +1,18 @@
 """A tenant's plugin goes from state to state by one table, and keeps what it has until something else is done."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import JsonValue
 
 from prismicx.adapters.fields import entity_from, plain_values
-from prismicx.domain.errors import IllegalTransitionError, InvalidNameError
+from prismicx.domain.errors import IllegalTransitionError, InvalidNameError, LeaseLostError, OperationUnderWayError
 from prismicx.domain.events import PluginActivated, PluginFailed, PluginUninstalled
 from prismicx.domain.identifiers import PluginType, TenantId, Version
-from prismicx.domain.installations import PluginSetup, TenantPlugin, TenantPluginStatus
+from prismicx.domain.installations import TenantPlugin, TenantPluginStatus
 from prismicx.domain.plugins import Plugin, PluginVersion
+from prismicx.domain.setups import PluginSetup
 
 ACME = TenantId("acme")
 FIRST = PluginVersion(version=Version("1.0.0"), features=("export", "import"), defaults={"limit": 10, "theme": "dark"})
@@ -62,6 +64,24 @@ def uninstalled() -> TenantPlugin:
     return installation
 
 
+def downgrading() -> TenantPlugin:
+    installation = installed()
+    installation.begin_downgrade(setup(FIRST))
+    return installation
+
+
+def purging() -> TenantPlugin:
+    installation = installed()
+    installation.begin_purge()
+    return installation
+
+
+def abandoning() -> TenantPlugin:
+    installation = upgrading()
+    installation.begin_abandonment()
+    return installation
+
+
 IN_STATE: dict[str, Callable[[], TenantPlugin]] = {
     "installing": an_installation,
     "active": installed,
@@ -69,6 +89,9 @@ IN_STATE: dict[str, Callable[[], TenantPlugin]] = {
     "upgrading": upgrading,
     "uninstalling": uninstalling,
     "uninstalled": uninstalled,
+    "downgrading": downgrading,
+    "purging": purging,
+    "abandoning": abandoning,
 }
 VERBS: dict[str, tuple[str, Callable[[TenantPlugin], None]]] = {
     "begin installation": ("installing", lambda one: one.begin_installation(setup(FIRST))),
@@ -77,14 +100,29 @@ VERBS: dict[str, tuple[str, Callable[[TenantPlugin], None]]] = {
     "activate": ("active", TenantPlugin.activate),
     "fail": ("failed", lambda one: one.fail("why")),
     "finish uninstallation": ("uninstalled", TenantPlugin.finish_uninstallation),
+    "begin downgrade": ("downgrading", lambda one: one.begin_downgrade(setup(FIRST))),
+    "begin purge": ("purging", TenantPlugin.begin_purge),
+    "finish purge": ("uninstalled", TenantPlugin.finish_purge),
+    "begin abandonment": ("abandoning", TenantPlugin.begin_abandonment),
+    "finish abandonment": ("active", TenantPlugin.finish_abandonment),
 }
 LEGAL = {
-    "installing": {"begin installation", "activate", "fail"},
-    "active": {"begin upgrade", "begin uninstallation"},
-    "failed": {"begin installation", "begin upgrade", "begin uninstallation"},
-    "upgrading": {"begin upgrade", "activate", "fail"},
+    "installing": {"begin installation", "activate", "fail", "begin abandonment"},
+    "active": {"begin upgrade", "begin downgrade", "begin uninstallation", "begin purge"},
+    "failed": {
+        "begin installation",
+        "begin upgrade",
+        "begin downgrade",
+        "begin uninstallation",
+        "begin purge",
+        "begin abandonment",
+    },
+    "upgrading": {"begin upgrade", "activate", "fail", "begin abandonment"},
     "uninstalling": {"begin uninstallation", "fail", "finish uninstallation"},
-    "uninstalled": {"begin installation"},
+    "uninstalled": {"begin installation", "begin purge"},
+    "downgrading": {"begin downgrade", "activate", "fail", "begin abandonment"},
+    "purging": {"begin purge", "fail", "finish purge", "begin abandonment"},
+    "abandoning": {"fail", "begin abandonment", "finish abandonment"},
 }
 
 
@@ -205,3 +243,80 @@ def test_an_installation_is_the_same_after_it_was_stored() -> None:
     installation = upgrading()
 
     assert entity_from(TenantPlugin, plain_values(installation), version=1, tenant=None) == installation
+
+
+UNDER_WAY: dict[str, Callable[[], TenantPlugin]] = {
+    "installing": an_installation,
+    "upgrading": upgrading,
+    "downgrading": downgrading,
+    "purging": purging,
+    "abandoning": abandoning,
+}
+
+
+@pytest.mark.parametrize("state", UNDER_WAY)
+def test_what_failed_is_begun_again_as_what_it_was(state: str) -> None:
+    installation = UNDER_WAY[state]()
+    pending = installation.pending
+    installation.fail("no space left")
+
+    installation.begin_again()
+
+    assert installation.status == ("upgrading" if state == "abandoning" else state)
+    assert (installation.pending, installation.error_message) == (pending, None)
+
+
+@pytest.mark.parametrize("state", UNDER_WAY)
+@pytest.mark.parametrize("has_failed", [False, True])
+def test_what_is_taken_back_is_what_it_was_before(state: str, has_failed: bool) -> None:
+    installation = UNDER_WAY[state]()
+    if has_failed:
+        installation.fail("no space left")
+    before = (installation.installed_version, installation.configurations, installation.features_enabled)
+
+    installation.begin_abandonment()
+    installation.finish_abandonment()
+
+    assert installation.status == ("uninstalled" if state in ("installing", "purging") else "active")
+    assert (installation.installed_version, installation.configurations, installation.features_enabled) == before
+    assert (installation.pending, installation.error_message, installation.interrupted) == (None, None, None)
+
+
+@pytest.mark.parametrize("make", [installed, uninstalled, uninstalling])
+def test_what_is_at_rest_is_neither_begun_again_nor_taken_back(make: Callable[[], TenantPlugin]) -> None:
+    for verb in (TenantPlugin.begin_again, TenantPlugin.begin_abandonment):
+        with pytest.raises(IllegalTransitionError):
+            verb(make())
+
+
+def test_whoever_ends_it_lets_go_of_it() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    for make, verb in (
+        (an_installation, TenantPlugin.activate),
+        (purging, TenantPlugin.finish_purge),
+        (abandoning, TenantPlugin.finish_abandonment),
+        (upgrading, lambda one: one.fail("why")),
+    ):
+        installation = make()
+        lease = installation.claim("worker", now=now, until=now + timedelta(minutes=1))
+        assert not installation.is_free(now)
+
+        verb(installation)
+
+        assert installation.is_free(now)
+        assert installation.claim("other", now=now, until=now).fence == lease.fence + 1
+
+
+def test_a_lease_keeps_others_out_until_it_is_over() -> None:
+    installation = an_installation()
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    lease = installation.claim("worker", now=now, until=now + timedelta(minutes=1))
+
+    with pytest.raises(OperationUnderWayError, match="worker is at work on plugin contacts of tenant acme"):
+        installation.claim("other", now=now + timedelta(seconds=59), until=now)
+    installation.hold(lease, until=now + timedelta(minutes=2))
+    later = installation.claim("other", now=now + timedelta(minutes=2), until=now + timedelta(minutes=3))
+
+    assert (lease.fence, later.fence) == (1, 2)
+    with pytest.raises(LeaseLostError, match="fencing number 1 is outdated"):
+        installation.hold(lease, until=now)

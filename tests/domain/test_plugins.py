@@ -241,3 +241,35 @@ def test_a_plugin_is_the_same_after_it_was_stored() -> None:
 
     assert stored == plugin
     assert pickle.loads(pickle.dumps(stored)) == plugin
+
+
+def test_a_down_script_is_checked_like_a_script_and_never_changes() -> None:
+    script = "CREATE TABLE ${schema}.t (id int)"
+    with pytest.raises(InvalidMigrationError):
+        SchemaMigration(version_to=Version("1.0.0"), script=script, down="DROP TABLE t")
+    plugin = Plugin.named("leads", PluginType("crm"))
+    version = PluginVersion(version=Version("1.0.0"))
+    plugin.publish(version, SchemaMigration(version_to=version.version, script=script, down="DROP TABLE ${schema}.t"))
+
+    for other in (None, "DROP TABLE ${schema}.u"):
+        with pytest.raises(ChecksumMismatchError):
+            plugin.publish(version, SchemaMigration(version_to=version.version, script=script, down=other))
+
+
+def test_the_way_back_needs_a_down_script_at_every_step() -> None:
+    plugin = Plugin.named("leads", PluginType("crm"))
+    first, second, third = (Version(f"1.{number}.0") for number in range(3))
+    script = "SELECT 1 -- ${schema}"
+    plugin.publish(PluginVersion(version=first), SchemaMigration(version_to=first, script=script))
+    back = SchemaMigration(version_from=first, version_to=second, script=script, down=script)
+    plugin.publish(PluginVersion(version=second), back)
+    plugin.publish(PluginVersion(version=third))
+
+    assert plugin.way_back(third, first) == (back,)
+    assert plugin.way_back(third, second) == ()
+    assert [migration.version_to for migration in plugin.way_to(third)] == [first, second]
+    assert plugin.way_to(None) == ()
+    with pytest.raises(InvalidMigrationError, match=r"no down script of plugin leads leads back from 1\.0\.0"):
+        plugin.way_back(third, None)
+    with pytest.raises(InvalidMigrationError, match="cannot go back"):
+        plugin.way_back(first, second)

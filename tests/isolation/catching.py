@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from tests.mutants import report_catch
 
 from prismicx.adapters.backend import TrackedBackend
 from prismicx.domain.ports import Repository
@@ -21,4 +22,5 @@ async def assert_machine_catches(
     """Return what the machine finds on a backend with a planted bug, in the profile of CI."""
     with pytest.raises(IsolationBrokenError) as found:
         await assert_isolated(backend, repositories, shrink=False, **options)
+    report_catch("assert_isolated", type(backend).__name__)
     return found.value

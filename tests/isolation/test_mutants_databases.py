@@ -106,6 +106,7 @@ def giving(database: PostgresDatabase) -> SqlAlchemyBackend:
     return SqlAlchemyBackend(client, EXAMPLE_MAPPINGS, admin=admin, repositories={Widgets: GivingWidgets}, **DOORS)
 
 
+@pytest.mark.control
 async def test_a_policy_that_checks_what_is_written(database: PostgresDatabase) -> None:
     async with giving(database) as backend:
         witness = await assert_isolated(backend, [Widgets], commands=["give"], examples=_FEW)
@@ -191,6 +192,7 @@ async def searched(mongo: BeanieBackend, prismicx_mongo_server: MongoServer) -> 
         yield backend
 
 
+@pytest.mark.control
 async def test_hostile_filters_find_nothing_of_others(searched: BeanieBackend) -> None:
     await assert_isolated(searched, [Widgets], values=SEARCH, examples=_FEW)
 

@@ -9,10 +9,12 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from prismicx import (
+    Cause,
     CommitOutcomeUnknownError,
     ConnectionLostError,
     DatabaseUnavailableError,
     InvalidTenantIdError,
+    Retry,
     TenantContextMissingError,
     TenantId,
     TenantNotActiveError,
@@ -20,10 +22,10 @@ from prismicx import (
     UnitOfWork,
 )
 from prismicx.adapters.sqlalchemy import DatabaseClient, SqlAlchemyUnitOfWork
-from prismicx.application.retrying import RETRIED, run_unit_with_retry
 from prismicx.container import Container
 from prismicx.demo.domain import User, UserRepository
 from prismicx.demo.service import ReferenceService
+from prismicx.domain.causes import Response
 from prismicx.testing.databases import PostgresDatabase
 
 ACME = TenantId("tenant-ab12cd34")
@@ -58,13 +60,14 @@ async def test_a_unit_that_lost_its_connection_is_run_again_as_a_whole(
             await cut_off(uow, postgres)
         return await users.count()
 
-    counted = await run_unit_with_retry(lambda: wired.postgres().unit_of_work(ACME), work, base=0.001, cap=0.001)
+    counted = await wired.postgres().run(ACME, work, retry=Retry(base=0.001, cap=0.001))
 
     assert (tries, counted) == (2, 1)
 
 
 async def test_whatever_may_have_happened_is_never_run_again() -> None:
-    assert not issubclass(CommitOutcomeUnknownError, RETRIED)
+    assert CommitOutcomeUnknownError("gone").cause is Cause.COMMIT_UNANSWERED
+    assert Cause.COMMIT_UNANSWERED.response is Response.ASK_RECORD
 
 
 async def test_a_server_that_is_not_there_is_named_without_the_password(postgres: PostgresDatabase) -> None:

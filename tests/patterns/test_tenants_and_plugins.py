@@ -93,17 +93,17 @@ async def test_a_failure_half_way_is_recorded_lets_nobody_in_and_is_gone_on_from
     in_the_way = documents.client["tenant_initech_db"]["user_insights"]
     await in_the_way.insert_one({"tenant_id": "somebody else"})
 
-    with pytest.raises(ProvisioningError, match="not this tenant's"):
+    with pytest.raises(ProvisioningError, match="was not made for this tenant"):
         await wired.tenants().create("Initech", region=Region("eu"), tier=Tier("gold"), tenant_id=initech)
     failed = await wired.tenants().get(initech)
     assert failed.status is TenantStatus.PROVISIONING
     assert failed.failure is not None
-    assert "not this tenant's" in failed.failure
+    assert "was not made for this tenant" in failed.failure
     with pytest.raises(TenantNotActiveError):
         await service.tenant_tasks(initech)
 
     await in_the_way.drop()
-    assert (await wired.tenants().resume_provisioning(initech)).status is TenantStatus.ACTIVE
+    assert (await wired.tenants().retry(initech)).status is TenantStatus.ACTIVE
     await service.add_tasks(initech, [Task(title="settle in")])
     assert len(await service.tenant_tasks(initech)) == 1
 

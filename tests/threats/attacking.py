@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from tests.threats.service import ACME, GLOBEX, Items
 
 from prismicx.adapters.sqlalchemy import SqlAlchemyBackend, SqlAlchemyUnitOfWork, raw_sql
+from prismicx.domain.errors import PrismicxError
 from prismicx.domain.identifiers import TenantId
 
 OTHER = "globex"
@@ -37,8 +38,8 @@ async def refusal(backend: SqlAlchemyBackend, *statements: str) -> str:
             await uow.session.execute(raw_sql(statement))
         try:
             await uow.session.execute(raw_sql(statements[-1]))
-        except DBAPIError as error:
-            return str(getattr(error.orig, "sqlstate", ""))
+        except (DBAPIError, PrismicxError) as error:
+            return str(getattr(error.__cause__, "sqlstate", ""))
     return "passed"
 
 

@@ -22,6 +22,7 @@ DRIVERS = (
     "structlog",
     "typer",
     "rich",
+    "opentelemetry",
 )
 
 

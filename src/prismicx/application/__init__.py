@@ -1,1 +1,1 @@
-"""Use cases over the ports of the domain: tenants, plugins, who may work, and working again after a conflict."""
+"""Use cases over the ports of the domain: tenants, plugins, and who may work."""

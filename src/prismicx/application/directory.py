@@ -1,4 +1,4 @@
-"""Who may open a unit of work, answered from memory."""
+"""Who may open a unit of work, and where, answered from memory."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from prismicx.domain.errors import TenantNotActiveError, TenantNotFoundError
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.ports import Backend, TenantAdmission
 from prismicx.domain.registry import TenantRepository
-from prismicx.domain.tenancy import Tenant, TenantStatus
+from prismicx.domain.tenancy import DatabaseConfig, Tenant, TenantStatus
 
 DEFAULT_MAX_AGE: Final = 5.0
 """Seconds for which a snapshot of the registry answers."""
@@ -20,14 +20,20 @@ DEFAULT_MAX_AGE: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A tenant's state, and the version of its record that said so."""
+    """A tenant's state and dedicated database, if it has one, and the version of its record that said so."""
 
     status: TenantStatus
     version: int
+    dedicated: DatabaseConfig | None
+
+    @classmethod
+    def of(cls, tenant: Tenant) -> Self:
+        place = tenant.database_config
+        return cls(tenant.status, tenant.version, place if place.type == "dedicated" else None)
 
 
 class TenantDirectory(TenantAdmission):
-    """The states of all tenants as the registry had them `max_age` seconds ago or later.
+    """The states and places of all tenants as the registry had them `max_age` seconds ago or later.
 
     While the snapshot is fresh, admitting costs no I/O, for known and for unknown tenants alike; naming tenants that do
     not exist makes nobody read the registry more often. An older one is read anew by one task, while the others wait
@@ -66,7 +72,7 @@ class TenantDirectory(TenantAdmission):
         self._readings = 0
         self._failure: Exception | None = None
 
-    async def admit(self, tenant: TenantId) -> None:
+    async def admit(self, tenant: TenantId) -> DatabaseConfig | None:
         if not self._is_fresh():
             await self._read_once()
         known = self._known.get(tenant)
@@ -74,10 +80,11 @@ class TenantDirectory(TenantAdmission):
             raise TenantNotFoundError(tenant.value)
         if known.status is not TenantStatus.ACTIVE:
             raise TenantNotActiveError(tenant.value, known.status.value)
+        return known.dedicated
 
     def observe(self, tenant: Tenant) -> None:
         """Take over the state of a tenant whose record this process has just committed."""
-        seen = _Known(tenant.status, tenant.version)
+        seen = _Known.of(tenant)
         _keep_newer(self._known, tenant.tenant_id, seen)
         _keep_newer(self._observed, tenant.tenant_id, seen)
 
@@ -110,7 +117,7 @@ class TenantDirectory(TenantAdmission):
     async def _states(self) -> dict[TenantId, _Known]:
         async with self._registry().registry(read_only=True) as unit:
             tenants = unit.repository(TenantRepository).stream()
-            return {tenant.tenant_id: _Known(tenant.status, tenant.version) async for tenant in tenants}
+            return {tenant.tenant_id: _Known.of(tenant) async for tenant in tenants}
 
 
 def _keep_newer(known: dict[TenantId, _Known], tenant_id: TenantId, seen: _Known) -> None:

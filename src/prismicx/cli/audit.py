@@ -1,7 +1,7 @@
 """`prismicx audit`: the walls around tenants, looked at on live databases."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
@@ -15,6 +15,8 @@ from prismicx.domain.findings import Auditable, AuditReport, AuditScope, Finding
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from prismicx.domain.ports import Backend
 
 SeverityName = Literal["info", "low", "medium", "high", "critical"]
 
@@ -46,13 +48,21 @@ async def audit(
     fail_on: Annotated[
         SeverityName, typer.Option(help="End with exit code 5 on a finding that is this bad, or worse.")
     ] = "low",
+    connection: Annotated[
+        str | None,
+        typer.Option(
+            help="The databases of dedicated tenants behind this connection, in place of those that tenants share.",
+            metavar="NAME",
+        ),
+    ] = None,
 ) -> Answer:
     """Look for holes in the walls around tenants, and print the statement that mends each; nothing is changed.
 
     Works on any database, by its address; with --mappings, tables that the service does not know are found too. What
     no wall around a shared database stops is listed apart, and never fails.
     """
-    audited = await _audited(call, app_role, tenant_column, tenant_setting)
+    scope = AuditScope(app_role, tenant_column, tenant_setting)
+    audited = await _audited(call, scope, connection)
     fails = any(one.report.at_least(Severity[fail_on.upper()]) for one in audited)
     data: dict[str, JsonValue] = {
         "passed": not fails,
@@ -79,16 +89,24 @@ def finding_data(finding: Finding) -> dict[str, JsonValue]:
     }
 
 
-async def _audited(call: Call, app_role: str | None, tenant_column: str, tenant_setting: str) -> list[_Audited]:
+async def _audited(call: Call, scope: AuditScope, connection: str | None) -> list[_Audited]:
     container = call.container()
-    registry = container.registry()
+    registry, backends = container.registry(), container.backends()
     places = await registry.registered_places() if isinstance(registry, Auditable) else None
-    scope = AuditScope(app_role, tenant_column, tenant_setting, places)
+    scope = replace(scope, places=places)
     audited: list[_Audited] = []
-    for backend in [backend for backend in container.backends() if isinstance(backend, Auditable)]:
-        with call.progress(f"auditing {backend.address}"):
-            audited.append(_Audited(backend.address, await backend.audit(scope)))
+    for database in await _databases(backends, connection):
+        with call.progress(f"auditing {database.address}"):
+            audited.append(_Audited(database.address, await database.audit(scope)))
     return audited
+
+
+async def _databases(backends: "Iterable[Backend]", connection: str | None) -> "list[Auditable]":
+    from prismicx.preparation import dedicated_databases  # noqa: PLC0415  # loads the drivers
+
+    if connection is None:
+        return [backend for backend in backends if isinstance(backend, Auditable)]
+    return [*await dedicated_databases(backends, connection)]
 
 
 def _view(audited: Sequence[_Audited]) -> "RenderableType":

@@ -10,9 +10,17 @@ from prismicx.cli.command import Call, command
 from prismicx.cli.output import Answer, table
 
 if TYPE_CHECKING:
-    from prismicx.container import Preparation
+    from prismicx.preparation import Preparation
 
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Print the SQL instead, and touch nothing.")]
+
+Connection: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="The databases of dedicated tenants behind this connection, in place of those that tenants share.",
+        metavar="NAME",
+    ),
+]
 
 app: Final = typer.Typer(help="Prepare the databases.", no_args_is_help=True)
 
@@ -30,6 +38,7 @@ async def init(
             help="Let PostgreSQL believe tenants' names without proof again; its keys are deleted.",
         ),
     ] = False,
+    connection: Connection = None,
 ) -> Answer:
     """Make what prismicx and the service need in every database; safe to run again.
 
@@ -39,23 +48,28 @@ async def init(
 
     With PRISMICX_TENANT_PROOF_KEYS every policy comes to rest on the proof of tenant, in tenants' own schemas too.
     """
-    from prismicx.container import preparations  # noqa: PLC0415  # loads the drivers
+    from prismicx.preparation import dedicated_preparations, shared_preparations  # noqa: PLC0415  # loads the drivers
 
-    planned = preparations(call.container(), without_tenant_proof=without_tenant_proof)
+    backends = call.container().backends()
+    if connection is None:
+        planned = shared_preparations(backends, without_tenant_proof=without_tenant_proof)
+    else:
+        planned = await dedicated_preparations(backends, connection, without_tenant_proof=without_tenant_proof)
     return await _carried_out(call, planned, dry_run=dry_run)
 
 
 @app.command("rotate-key")
 @command
-async def rotate_key(call: Call, *, dry_run: DryRun = False) -> Answer:
+async def rotate_key(call: Call, *, dry_run: DryRun = False, connection: Connection = None) -> Answer:
     """Make PostgreSQL accept the keys of PRISMICX_TENANT_PROOF_KEYS, and no others; safe to run again.
 
     To change the key: run it with the old key and the new one, give the services the new one and the old one, and run
     it again with the new one alone.
     """
-    from prismicx.container import key_rotation  # noqa: PLC0415  # loads the drivers
+    from prismicx.preparation import key_rotations  # noqa: PLC0415  # loads the drivers
 
-    return await _carried_out(call, [key_rotation(call.container())], dry_run=dry_run)
+    planned = await key_rotations(call.container().postgres(), connection)
+    return await _carried_out(call, planned, dry_run=dry_run)
 
 
 async def _carried_out(call: Call, planned: "Sequence[Preparation]", *, dry_run: bool) -> Answer:

@@ -22,6 +22,7 @@ from prismicx.domain.errors import (
     DatabaseUnavailableError,
     EmbeddedServerError,
     PrismicxError,
+    SecretNotFoundError,
     SettingsError,
 )
 
@@ -40,10 +41,17 @@ class ExitCode(IntEnum):
     """The connection broke during commit: it was done, or it was not."""
     HOLES = 5
     """The audit has found holes that are as bad as the caller said, or worse."""
+    PAUSED = 6
+    """A rollout has paused: more tenants failed than its error budget allows."""
+    DRIFT = 7
+    """A tenant's schema is not what the registry says."""
+    UNWELL = 8
+    """A database answers, and is not as units of work need it."""
 
 
 _EXIT_CODES: Final[Mapping[type[PrismicxError], ExitCode]] = {
     SettingsError: ExitCode.USAGE,
+    SecretNotFoundError: ExitCode.USAGE,
     DatabaseUnavailableError: ExitCode.UNAVAILABLE,
     ConnectionLostError: ExitCode.UNAVAILABLE,
     EmbeddedServerError: ExitCode.UNAVAILABLE,

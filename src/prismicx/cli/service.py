@@ -6,13 +6,15 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import typer
 
 from prismicx.container import Container
 from prismicx.domain.placement import EntityMapping
 from prismicx.settings import Settings
+
+_HINT: Final = "--mappings"
 
 
 def container_of(attribute: str | None, settings: Settings) -> Container:
@@ -28,7 +30,7 @@ def container_of(attribute: str | None, settings: Settings) -> Container:
     """
     if attribute is None:
         return Container(settings=settings)
-    found = _imported(attribute)
+    found = imported(attribute, hint=_HINT)
     if isinstance(found, Sequence) and all(isinstance(mapping, EntityMapping) for mapping in found):
         return Container(settings=settings, postgres_mappings=found, mongo_mappings=found)
     made = found(settings) if callable(found) else None
@@ -37,22 +39,27 @@ def container_of(attribute: str | None, settings: Settings) -> Container:
     return cast("Container", made)  # dependency-injector's containers are of no class of ours at run time
 
 
-def _imported(attribute: str) -> object:
+def imported(attribute: str, *, hint: str) -> object:
+    """Return what `module:attribute` leads to, looked for from the working directory on.
+
+    Raises:
+        typer.BadParameter: it leads nowhere; the message names the option, `hint`.
+    """
     module_name, _, name = attribute.partition(":")
     if not module_name or not name:
-        raise _refused(f"{attribute!r} is not of the form module:attribute")
+        raise _refused(f"{attribute!r} is not of the form module:attribute", hint)
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)  # last, so that no file of the working directory stands in for an installed package
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        raise _refused(f"there is no module {error.name}") from error
+        raise _refused(f"there is no module {error.name}", hint) from error
     try:
         return getattr(module, name)
     except AttributeError:
-        raise _refused(f"module {module_name} has no {name}") from None
+        raise _refused(f"module {module_name} has no {name}", hint) from None
 
 
-def _refused(reason: str) -> typer.BadParameter:
-    return typer.BadParameter(reason, param_hint="--mappings")
+def _refused(reason: str, hint: str = _HINT) -> typer.BadParameter:
+    return typer.BadParameter(reason, param_hint=hint)

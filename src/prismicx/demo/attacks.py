@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError
-
-from prismicx import Backend, PrismicxError, TenantId, attribute
+from prismicx import Backend, PermissionDeniedError, PrismicxError, TenantId, attribute
 from prismicx.adapters.beanie.repository import BeanieRepository
 from prismicx.adapters.sqlalchemy.repository import SqlAlchemyRepository
 from prismicx.adapters.sqlalchemy.scope import raw_sql
@@ -100,7 +98,7 @@ class Attacker:
     async def _tried(self, asked: str, action: Callable[[], Awaitable[Sequence[object]]]) -> Attempt:
         try:
             found = await action()
-        except (PrismicxError, DBAPIError) as refusal:
+        except PrismicxError as refusal:
             return Attempt(asked, f"refused: {_reason(refusal)}")
         if found:
             raise IsolationBrokenError(f"{self._tenant} asked for {asked} and got {len(found)} of {self._victim}")
@@ -130,7 +128,7 @@ class Attacker:
             return await uow.repository(RawTasks).move_all(self._victim.value)
 
 
-def _reason(refusal: PrismicxError | DBAPIError) -> str:
-    if isinstance(refusal, DBAPIError):
-        return f"SQLSTATE {getattr(refusal.orig, 'sqlstate', None) or 'unknown'}, row-level security"
+def _reason(refusal: PrismicxError) -> str:
+    if isinstance(refusal, PermissionDeniedError):
+        return "SQLSTATE 42501, row-level security"
     return type(refusal).__name__

@@ -7,7 +7,6 @@ from decimal import Decimal
 from uuid import UUID
 
 from prismicx import Backend, TenantId, UnitOfWork
-from prismicx.application.retrying import run_unit_with_retry
 from prismicx.demo.domain import (
     Account,
     AccountRepository,
@@ -99,7 +98,7 @@ class ReferenceService:
                 insights.add(insight)
             insight.learn(topic)
 
-        await run_unit_with_retry(lambda: self._documents.unit_of_work(tenant), work)
+        await self._documents.run(tenant, work)
 
     async def user_insights(self, tenant: TenantId, user_id: UUID) -> UserInsight | None:
         """Return what is known of one user."""
@@ -140,7 +139,7 @@ class ReferenceService:
             taking.deposit(amount)
             giving.record(MoneyTransferred(source_id=source, target_id=target, amount=amount))
 
-        await run_unit_with_retry(lambda: self._relational.unit_of_work(tenant), work)
+        await self._relational.run(tenant, work)
 
     async def money(self, tenant: TenantId) -> Decimal:
         """Return the sum of the tenant's accounts."""

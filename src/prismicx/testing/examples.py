@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, Literal
@@ -15,6 +15,8 @@ from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.errors import TenantNotActiveError, TenantNotFoundError
 from prismicx.domain.events import DomainEvent
 from prismicx.domain.identifiers import PluginType, Region, TenantId, Tier, new_id
+from prismicx.domain.leases import Lease
+from prismicx.domain.moments import utc_now
 from prismicx.domain.placement import EntityMapping, Shared, TenantDatabase, TenantSchema
 from prismicx.domain.ports import Repository, TenantAdmission
 from prismicx.domain.tenancy import DatabaseConfig, Tenant
@@ -189,8 +191,8 @@ async def deliver(tenant: TenantId | None, events: Sequence[DomainEvent]) -> Non
 
 
 def example_tenant(tenant_id: TenantId) -> Tenant:
-    """Return a tenant as the registry has it, with a schema for the gadgets."""
-    return Tenant.register(
+    """Return a tenant as the registry has it, with a schema for the gadgets, in the hands of its first worker."""
+    tenant = Tenant.register(
         tenant_id,
         name=f"Example {tenant_id}",
         region=Region("eu-central-1"),
@@ -199,3 +201,12 @@ def example_tenant(tenant_id: TenantId) -> Tenant:
         plugin_types=(EXAMPLE_PLUGIN_TYPE,),
         steps=(),
     )
+    overtake(tenant)
+    return tenant
+
+
+def overtake(tenant: Tenant) -> Lease:
+    """Give the tenant's operation into the hands of a new worker, as if the last one's time were over."""
+    tenant.let_go()
+    now = utc_now()
+    return tenant.claim(f"worker {new_id()}", now=now, until=now + timedelta(minutes=5))

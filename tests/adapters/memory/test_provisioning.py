@@ -19,19 +19,21 @@ def migration(version: str, script: str = "CREATE TABLE ${schema}.t (id int)") -
 async def test_it_remembers_what_was_applied_in_order() -> None:
     schemas = MemoryPluginSchemas()
 
-    await schemas.migrate(ACME, CRM, "leads", [migration("1.0.0")])
-    await schemas.migrate(ACME, CRM, "leads", [migration("1.0.0"), migration("1.1.0")])
+    await schemas.migrate(ACME, CRM, "leads", [migration("1.0.0")], fence=1)
+    await schemas.migrate(ACME, CRM, "leads", [migration("1.0.0"), migration("1.1.0")], fence=2)
 
-    assert await schemas.applied(ACME, CRM, "leads") == ("1.0.0", "1.1.0")
-    assert await schemas.applied(ACME, CRM, "deals") == ()
-    assert await schemas.applied(GLOBEX, CRM, "leads") == ()
+    assert await schemas.applied(ACME, CRM, "leads") == ["1.0.0", "1.1.0"]
+    assert await schemas.applied(ACME, CRM, "deals") == []
+    assert await schemas.applied(GLOBEX, CRM, "leads") == []
 
 
 async def test_a_changed_script_is_refused_and_nothing_is_recorded() -> None:
     schemas = MemoryPluginSchemas()
-    await schemas.migrate(ACME, CRM, "leads", [migration("1.0.0")])
+    await schemas.migrate(ACME, CRM, "leads", [migration("1.0.0")], fence=1)
 
     with pytest.raises(ChecksumMismatchError):
-        await schemas.migrate(ACME, CRM, "leads", [migration("1.1.0"), migration("1.0.0", "DROP TABLE ${schema}.t")])
+        await schemas.migrate(
+            ACME, CRM, "leads", [migration("1.1.0"), migration("1.0.0", "DROP TABLE ${schema}.t")], fence=1
+        )
 
-    assert await schemas.applied(ACME, CRM, "leads") == ("1.0.0",)
+    assert await schemas.applied(ACME, CRM, "leads") == ["1.0.0"]

@@ -52,7 +52,7 @@ async def fill(backend: SqlAlchemyBackend) -> None:
     """Make the places of both tenants, a plugin's tables, and in each table of the other tenant a canary."""
     await make_places(backend)
     for tenant in (ACME, GLOBEX):
-        await backend.plugin_schemas.migrate(tenant, DESK, "desk", [NOTES])
+        await backend.plugin_schemas.migrate(tenant, DESK, "desk", [NOTES], fence=0)
     async with backend.unit_of_work(GLOBEX) as uow:
         uow.repository(Widgets).add(Widget(code=CANARY))
         uow.repository(Gadgets).add(Gadget(code=CANARY))

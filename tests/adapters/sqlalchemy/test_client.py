@@ -125,6 +125,14 @@ async def test_behind_a_transaction_pooler_nothing_stays_prepared(database: Post
     async with client.connection() as connection:
         assert await connection.fetchval("SELECT $1::int", 7) == 7
         assert await connection.fetchval("SELECT count(*) FROM pg_prepared_statements") == 0
+        assert await connection.fetchval("SELECT current_setting('citus.propagate_set_commands', true)") is None
+    await client.close()
+
+
+async def test_without_a_pooler_citus_is_given_its_settings(database: PostgresDatabase) -> None:
+    client = DatabaseClient.from_dsn(database.dsn, min_pool_size=1)
+    await client.initialize()
+    async with client.connection() as connection:
         assert await connection.fetchval("SHOW citus.propagate_set_commands") == "local"
     await client.close()
 

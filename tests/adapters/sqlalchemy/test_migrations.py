@@ -54,8 +54,8 @@ async def rows(backend: SqlAlchemyBackend, tenant: TenantId, query: str) -> list
 async def test_scripts_run_once_in_order_and_are_recorded(backend: SqlAlchemyBackend) -> None:
     schemas = backend.plugin_schemas
     assert await schemas.applied(ACME, CRM, "desk") == []
-    await schemas.migrate(ACME, CRM, "desk", [FIRST])
-    await schemas.migrate(ACME, CRM, "desk", [FIRST, SECOND])
+    await schemas.migrate(ACME, CRM, "desk", [FIRST], fence=1)
+    await schemas.migrate(ACME, CRM, "desk", [FIRST, SECOND], fence=1)
 
     assert await schemas.applied(ACME, CRM, "desk") == ["1.0.0", "1.1.0"]
     assert await schemas.applied(ACME, CRM, "another") == []
@@ -65,20 +65,20 @@ async def test_scripts_run_once_in_order_and_are_recorded(backend: SqlAlchemyBac
 
 
 async def test_a_schema_that_is_missing_is_made_first(backend: SqlAlchemyBackend) -> None:
-    await backend.plugin_schemas.migrate(TenantId("initech"), PluginType("sales"), "desk", [FIRST])
+    await backend.plugin_schemas.migrate(TenantId("initech"), PluginType("sales"), "desk", [FIRST], fence=1)
 
     assert await rows(backend, TenantId("initech"), 'SELECT count(*) FROM "tenant_initech_sales".notes') == [(1,)]
 
 
 async def test_several_at_once_run_each_script_once(backend: SqlAlchemyBackend) -> None:
     schemas = backend.plugin_schemas
-    await asyncio.gather(*(schemas.migrate(ACME, CRM, "desk", [FIRST, SECOND]) for _ in range(4)))
+    await asyncio.gather(*(schemas.migrate(ACME, CRM, "desk", [FIRST, SECOND], fence=1) for _ in range(4)))
 
     assert await rows(backend, ACME, 'SELECT count(*) FROM "tenant_acme_crm".notes') == [(1,)]
 
 
 async def test_another_tenant_sees_nothing_of_what_a_script_made(backend: SqlAlchemyBackend) -> None:
-    await backend.plugin_schemas.migrate(ACME, CRM, "desk", [FIRST])
+    await backend.plugin_schemas.migrate(ACME, CRM, "desk", [FIRST], fence=1)
     for table in ("notes", "bodies", "items", "prismicx_migrations"):
         assert await rows(backend, GLOBEX, f'SELECT * FROM "tenant_acme_crm".{table}') == []
 
@@ -89,7 +89,7 @@ async def test_another_tenant_sees_nothing_of_what_a_script_made(backend: SqlAlc
 
 
 async def test_the_application_does_not_write_the_ledger(backend: SqlAlchemyBackend) -> None:
-    await backend.plugin_schemas.migrate(ACME, CRM, "desk", [FIRST])
+    await backend.plugin_schemas.migrate(ACME, CRM, "desk", [FIRST], fence=1)
 
     async with backend.unit_of_work(ACME) as uow:
         assert isinstance(uow, SqlAlchemyUnitOfWork)
@@ -125,9 +125,9 @@ async def test_a_script_that_fails_or_reaches_beyond_leaves_the_schema_as_it_was
     backend: SqlAlchemyBackend, database: PostgresDatabase, script: str, error: type[Exception]
 ) -> None:
     schemas = backend.plugin_schemas
-    await schemas.migrate(ACME, CRM, "desk", [FIRST, SECOND])
+    await schemas.migrate(ACME, CRM, "desk", [FIRST, SECOND], fence=1)
     with pytest.raises(error):
-        await schemas.migrate(ACME, CRM, "desk", [FIRST, SECOND, then(script)])
+        await schemas.migrate(ACME, CRM, "desk", [FIRST, SECOND, then(script)], fence=1)
 
     assert await schemas.applied(ACME, CRM, "desk") == ["1.0.0", "1.1.0"]
     async with superuser(database) as connection:
@@ -135,15 +135,15 @@ async def test_a_script_that_fails_or_reaches_beyond_leaves_the_schema_as_it_was
 
 
 async def test_an_applied_script_never_changes(backend: SqlAlchemyBackend) -> None:
-    await backend.plugin_schemas.migrate(ACME, CRM, "desk", [FIRST])
+    await backend.plugin_schemas.migrate(ACME, CRM, "desk", [FIRST], fence=1)
     changed = SchemaMigration(version_to=FIRST.version_to, script="SELECT 1 -- ${schema}")
 
     with pytest.raises(ChecksumMismatchError):
-        await backend.plugin_schemas.migrate(ACME, CRM, "desk", [changed])
+        await backend.plugin_schemas.migrate(ACME, CRM, "desk", [changed], fence=1)
 
 
 async def test_nobody_can_log_in_as_a_schemas_role(backend: SqlAlchemyBackend, database: PostgresDatabase) -> None:
-    await backend.plugin_schemas.migrate(ACME, CRM, "desk", [FIRST])
+    await backend.plugin_schemas.migrate(ACME, CRM, "desk", [FIRST], fence=1)
     role = schema_role_name(database.name, "tenant_acme_crm")
 
     async with superuser(database) as connection:
@@ -155,10 +155,10 @@ async def test_nobody_can_log_in_as_a_schemas_role(backend: SqlAlchemyBackend, d
 
 async def test_postgresql_15_runs_them_too(backend15: SqlAlchemyBackend) -> None:
     schemas = backend15.plugin_schemas
-    await schemas.migrate(ACME, CRM, "desk", [FIRST, SECOND])
+    await schemas.migrate(ACME, CRM, "desk", [FIRST, SECOND], fence=1)
     with pytest.raises(DatabaseError):
-        await schemas.migrate(ACME, CRM, "desk", [FIRST, SECOND, then("DROP TABLE ${schema}.notes; COMMIT")])
+        await schemas.migrate(ACME, CRM, "desk", [FIRST, SECOND, then("DROP TABLE ${schema}.notes; COMMIT")], fence=1)
     with pytest.raises(PermissionDeniedError):
-        await schemas.migrate(ACME, CRM, "desk", [FIRST, SECOND, then("TABLE public.widgets -- ${schema}")])
+        await schemas.migrate(ACME, CRM, "desk", [FIRST, SECOND, then("TABLE public.widgets -- ${schema}")], fence=1)
 
     assert await schemas.applied(ACME, CRM, "desk") == ["1.0.0", "1.1.0"]

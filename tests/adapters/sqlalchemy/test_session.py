@@ -72,7 +72,7 @@ async def test_raw_sql_writes_no_row_of_another_tenant(backend: SqlAlchemyBacken
     await store(backend, ACME, Widget())
 
     async with unit(backend) as uow:
-        with pytest.raises(DBAPIError, match="row-level security"):
+        with pytest.raises(PermissionDeniedError, match="row-level security"):
             await uow.session.execute(raw_sql("UPDATE public.widgets SET tenant_id = 'globex'"))
 
 

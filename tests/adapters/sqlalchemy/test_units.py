@@ -228,8 +228,8 @@ async def test_statements_are_kept_by_shape_and_not_for_ever(backend: SqlAlchemy
     statements = Statements(backend._client.sessions.dialect, limit=2)
     first = statements.by_id(placed)
     assert statements.by_id(placed) is first
-    statements.insert(placed)
-    statements.delete(placed)
+    statements.insert(placed, many=True)
+    statements.delete(placed, many=True)
 
     assert statements.by_id(placed) is not first
     assert '"a""b".gadgets' in first.sql('a"b')

@@ -18,6 +18,7 @@ class Wire:
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._pumps: set[asyncio.Task[None]] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
         self.trips = 0
         self.cut_before: bytes | None = None
         self.cut_after: bytes | None = None
@@ -38,12 +39,19 @@ class Wire:
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
 
+    def say_goodbye(self) -> None:
+        """Tell each client what a server that shuts down tells an idle one, and a notice; leave the sockets open."""
+        goodbye = _message(b"E", severity=b"FATAL", code=b"57P01") + _message(b"N", severity=b"LOG", code=b"00000")
+        for client in self._clients:
+            client.write(goodbye)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pump = asyncio.current_task()
         assert pump is not None
         self._pumps.add(pump)
         answers, questions = await asyncio.open_connection(*self._target)
         asked = asyncio.Event()
+        self._clients.add(writer)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._ask(reader, questions, asked))
@@ -53,6 +61,7 @@ class Wire:
         finally:
             writer.transport.abort()
             questions.transport.abort()
+            self._clients.discard(writer)
             self._pumps.discard(pump)
 
     async def _ask(self, reader: asyncio.StreamReader, questions: asyncio.StreamWriter, asked: asyncio.Event) -> None:
@@ -74,3 +83,9 @@ class Wire:
             writer.write(data)
             await writer.drain()
         raise EOFError
+
+
+def _message(kind: bytes, *, severity: bytes, code: bytes) -> bytes:
+    """Return an ErrorResponse (`E`) or a NoticeResponse (`N`), as PostgreSQL's protocol 3 writes them."""
+    body = b"S%b\0V%b\0C%b\0Mterminating connection\0\0" % (severity, severity, code)
+    return kind + (len(body) + 4).to_bytes(4, "big") + body

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from beanie import init_beanie
 
 from prismicx.adapters.backend import TrackedBackend
-from prismicx.adapters.beanie.audit import audit_deployment, registered_places
 from prismicx.adapters.beanie.client import MongoDBClient
+from prismicx.adapters.beanie.dedicated import DedicatedDeployments
+from prismicx.adapters.beanie.deployment import Deployment
 from prismicx.adapters.beanie.document import ENCODERS, TenantDocument, forget_expressions
 from prismicx.adapters.beanie.errors import translated
+from prismicx.adapters.beanie.health import look_at
 from prismicx.adapters.beanie.mapping import beanie_documents
-from prismicx.adapters.beanie.provisioning import PluginDatabasesStep, TenantDatabaseStep, ensure_shared_collections
+from prismicx.adapters.beanie.outbox import BeanieOutbox
+from prismicx.adapters.beanie.provisioning import PluginDatabasesStep, SharedCollectionsStep, TenantDatabaseStep
 from prismicx.adapters.beanie.repository import BeanieRepository
 from prismicx.adapters.beanie.system import BeanieSystemRepository, BeanieSystemUnitOfWork, require_own_login
 from prismicx.adapters.beanie.unit_of_work import BeanieUnitOfWork
-from prismicx.domain.errors import BackendNotStartedError, SystemScopeUnavailableError, TransactionsUnavailableError
+from prismicx.adapters.dedicated import DEFAULT_LIMIT, DedicatedClients
+from prismicx.adapters.terms import WRITING, Terms
+from prismicx.domain.connections import ConnectionSecrets
+from prismicx.domain.errors import BackendNotStartedError, SystemScopeUnavailableError
 from prismicx.domain.findings import AuditReport, AuditScope
+from prismicx.domain.health import DEFAULT_PATIENCE, Health
 from prismicx.domain.identifiers import TenantId
-from prismicx.domain.placement import EntityMapping, Shared
+from prismicx.domain.isolation import Isolation
+from prismicx.domain.placement import EntityMapping
 from prismicx.domain.ports import EventHandler, ProvisioningStep, TenantAdmission
 from prismicx.domain.system import SystemAccess
+from prismicx.domain.telemetry import Telemetry
 
 
 class BeanieBackend(TrackedBackend):
     """Units of work over MongoDB, by Beanie 2 and PyMongo's asynchronous driver."""
+
+    isolations = frozenset((Isolation.READ_COMMITTED, Isolation.REPEATABLE_READ))
 
     def __init__(
         self,
@@ -39,6 +49,10 @@ class BeanieBackend(TrackedBackend):
         repositories: Mapping[type[Any], type[Any]] | None = None,
         admission: TenantAdmission | None = None,
         on_commit: EventHandler | None = None,
+        outbox: bool = False,
+        secrets: ConnectionSecrets | None = None,
+        max_dedicated: int = DEFAULT_LIMIT,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Wire it up; nothing is connected before `start`.
 
@@ -49,12 +63,18 @@ class BeanieBackend(TrackedBackend):
                 none.
             documents: by entity, the team's own Beanie documents; an entity without one gets a derived one.
             repositories: by port, the team's own classes for this backend.
-            admission: who may open a unit of work; without it every tenant id may.
+            admission: who may open a unit of work, and where; without it every tenant id may, on this deployment.
             on_commit: awaited with the tenant and the recorded events after each commit.
+            outbox: whether recorded events are stored in the transaction of their unit, for a relay to deliver.
+            secrets: where the addresses of dedicated tenants are; without it they have none, and open no units.
+            max_dedicated: clients of dedicated deployments that are kept open; more only while more are in use.
+            telemetry: hears of every unit of work; without it none is heard of, which costs nothing.
 
         Raises:
             MappingError: an entity or a name is used twice, or a document does not fit its entity.
+            ValueError: `max_dedicated` is less than 1.
         """
+        clients = DedicatedClients(self._dedicated_client, limit=max_dedicated, name=type(self).__name__)
         super().__init__(
             mappings,
             repository_class=BeanieRepository,
@@ -62,11 +82,22 @@ class BeanieBackend(TrackedBackend):
             repositories=repositories,
             admission=admission,
             on_commit=on_commit,
+            outbox=outbox,
+            dedicated=clients,
+            telemetry=telemetry,
         )
         self._client = client
+        self._deployment = Deployment(client, tuple(self._wiring.mappings.values()), outbox=outbox)
+        self._deployments = DedicatedDeployments(self._deployment, secrets)
+        self._dedicated = clients
         self._system = system
         self._documents = beanie_documents(self._wiring.mappings, documents or {})
         self._running = False
+
+    @property
+    def deployment(self) -> Deployment:
+        """The deployment that tenants share."""
+        return self._deployment
 
     @property
     def address(self) -> str:
@@ -74,33 +105,25 @@ class BeanieBackend(TrackedBackend):
         return self._client.address
 
     async def registered_places(self) -> Mapping[str, TenantId] | None:
-        async with self._connected():
-            return await registered_places(self._client)
+        return await self._deployment.registered_places()
 
     async def audit(self, scope: AuditScope) -> AuditReport:
-        mappings = self._wiring.mappings.values()
-        known = {mapping.name for mapping in mappings if isinstance(mapping.placement, Shared)}
-        async with self._connected():
-            return await audit_deployment(self._client, scope, known=known)
+        return await self._deployment.audit(scope)
 
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[None]:
-        """Connect for the length of the block, if the backend is not running."""
-        with translated(self._client.address, address=self._client.address):
-            await self._client.connect()
-            try:
-                yield
-            finally:
-                if not self._running:
-                    await self._client.close()
+    async def deployment_of(self, connection: str) -> Deployment | None:
+        """Return the deployment of a connection, to prepare or audit it; `None` if it has none of its own.
+
+        It needs no `start`.
+
+        Raises:
+            SecretNotFoundError: the connection has no address.
+        """
+        return await self._deployments.deployment(connection)
 
     async def start(self) -> None:
         if self._running:
             return
-        await self._client.connect()
-        if not self._client.has_transactions:
-            await self._client.close()
-            raise TransactionsUnavailableError(self._client.address)
+        await self._deployment.start()
         with translated("Beanie", address=self._client.address):
             await init_beanie(self._client.db, document_models=list(self._documents.values()), skip_indexes=True)
         if self._system is not None:
@@ -109,32 +132,43 @@ class BeanieBackend(TrackedBackend):
         for document in self._documents.values():
             settings = document.get_settings()
             settings.bson_encoders = {**ENCODERS, **settings.bson_encoders}
+        self._dedicated.start()
         self._running = True
+
+    async def health(self, *, patience: float = DEFAULT_PATIENCE) -> Health:
+        collections = self._deployment.collections
+        return await look_at(self._client, collections, backend=type(self).__name__, patience=patience)
 
     async def close(self) -> None:
         self._running = False
+        await self._dedicated.close()
         await self._client.close()
         if self._system is not None:
             await self._system.close()
 
     async def initialise_database(self) -> None:
-        """Make the collections that all tenants share and the registry's, with validators and indexes.
-
-        Safe to run again: what is right is left alone.
-        """
-        await ensure_shared_collections(self._client, self._wiring.mappings.values())
+        """Make the collections that all tenants share and the registry's, as `Deployment.initialise` does."""
+        await self._deployment.initialise()
 
     def steps(self) -> tuple[ProvisioningStep, ...]:
         """Return the steps that make a tenant's place on this backend, in order."""
         mappings = tuple(self._wiring.mappings.values())
-        return (TenantDatabaseStep(self._client, mappings), PluginDatabasesStep(self._client, mappings))
+        kinds = (SharedCollectionsStep, TenantDatabaseStep, PluginDatabasesStep)
+        elsewhere = self._deployments.deployment
+        return tuple(kind(self._client, mappings, elsewhere=elsewhere) for kind in kinds)
 
-    def _unit(self, tenant: TenantId | None, *, read_only: bool) -> BeanieUnitOfWork:
+    def _outbox(self) -> BeanieOutbox:
+        return BeanieOutbox(self._client)
+
+    def _unit(self, tenant: TenantId | None, *, terms: Terms) -> BeanieUnitOfWork:
         if not self._running:
             raise BackendNotStartedError(type(self).__name__)
         return BeanieUnitOfWork(
-            tenant, read_only=read_only, wiring=self._wiring, client=self._client, documents=self._documents
+            tenant, terms=terms, wiring=self._wiring, client=self._client, documents=self._documents
         )
+
+    async def _dedicated_client(self, connection: str) -> MongoDBClient | None:
+        return await self._deployments.client(connection)
 
     async def _connect_system(self, system: MongoDBClient) -> None:
         try:
@@ -151,7 +185,7 @@ class BeanieBackend(TrackedBackend):
         if not self._running:
             raise BackendNotStartedError(type(self).__name__)
         record = BeanieUnitOfWork(
-            None, read_only=False, wiring=self._wiring, client=self._system, documents=self._documents
+            None, terms=WRITING, wiring=self._wiring, client=self._system, documents=self._documents
         )
         return BeanieSystemUnitOfWork(
             access, record=record, wiring=self._system_wiring, client=self._system, documents=self._documents

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pymongo import AsyncMongoClient, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
@@ -41,6 +43,26 @@ class MongoDBClient:
         self._client: AsyncMongoClient[Document] | None = None
         self._has_transactions = False
         self._collection = lru_cache(maxsize=_COLLECTIONS_AT_HAND)(self._new_collection)
+
+    def elsewhere(self, connection_string: str) -> Self:
+        """Return a client of another deployment, with this one's options and name of the shared database."""
+        return type(self)(connection_string, self._database_name, server_selection_seconds=self._patience / 1000)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Be connected for the length of the block: as before, or until its end.
+
+        Raises:
+            DatabaseUnavailableError, PermissionDeniedError: as `connect`.
+        """
+        if self._client is not None:
+            yield
+            return
+        await self.connect()
+        try:
+            yield
+        finally:
+            await self.close()
 
     async def connect(self) -> None:
         """Connect and find out what the server can do. Connecting twice does nothing.

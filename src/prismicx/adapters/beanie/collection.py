@@ -56,7 +56,7 @@ class BeanieCollection(TenantCollection):
             within = await self._access.reading(session)
             return await self._attempt(self._raw.aggregate(stages, session=within, **checked))
 
-        return self._cursor(run)
+        return self._cursor(run, of_stages=True)
 
 
 class DocumentCollection(BeanieCollection):

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Mapping, Sequence, Sized
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Final, NoReturn, TypeVar
 
+import pymongo
 from pymongo import DeleteOne, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import InvalidOperation
+from pymongo.errors import InvalidOperation, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from prismicx.adapters.beanie import document as documents_in_reach
@@ -19,18 +20,24 @@ from prismicx.adapters.beanie.collection import BeanieCollection, DocumentCollec
 from prismicx.adapters.beanie.document import TenantDocument
 from prismicx.adapters.beanie.errors import Phase, translated
 from prismicx.adapters.beanie.mapping import Documents
+from prismicx.adapters.beanie.outbox import store_events
 from prismicx.adapters.beanie.tenancy import collection_name, guard_of, own_database
 from prismicx.adapters.tenant_guard import IDENTITY, TENANT, VERSION, TenantGuard
+from prismicx.adapters.terms import Terms
 from prismicx.adapters.tracking import Changes, Removal, Update
-from prismicx.adapters.unit_of_work import TrackedUnitOfWork, Wiring
+from prismicx.adapters.unit_of_work import TrackedUnitOfWork
+from prismicx.adapters.wiring import Wiring
 from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.errors import CommitOutcomeUnknownError, ConcurrencyError, TransactionControlError
 from prismicx.domain.identifiers import TenantId
+from prismicx.domain.isolation import Isolation
+from prismicx.domain.outbox import RecordedEvent
 from prismicx.domain.placement import EntityMapping, Reference
 
 ResultT = TypeVar("ResultT")
 
 _COMMIT_ATTEMPTS: Final = 3
+_GRACE: Final = 0.25  # seconds that the server has longer than the unit, whose own clock names the error
 _SNAPSHOT: Final = ReadConcern("snapshot")
 
 _endings: set[asyncio.Task[None]] = set()
@@ -48,18 +55,20 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
         self,
         tenant: TenantId | None,
         *,
-        read_only: bool,
+        terms: Terms,
         wiring: Wiring,
         client: MongoDBClient,
         documents: Mapping[type[AggregateRoot], type[TenantDocument]],
     ) -> None:
-        super().__init__(tenant, read_only=read_only, wiring=wiring)
+        super().__init__(tenant, terms=terms, wiring=wiring)
         self._client = client
         self._documents = documents
         self._session: AsyncClientSession | None = None
         self._began = False
         self._committing = False
         self._alone = False
+        self._unanswered = False
+        self._limit: AbstractContextManager[Any] | None = None
 
     @property
     def session(self) -> AsyncClientSession:
@@ -69,9 +78,7 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
             UnitOfWorkClosedError: the unit is not open.
         """
         self.require_open()
-        if self._session is None:
-            self._session = self._client.client.start_session()
-        return self._session
+        return self._own_session()
 
     def collection(self, mapping: EntityMapping) -> BeanieCollection:
         """Return the guarded collection of a mapping.
@@ -90,7 +97,7 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
 
     async def begin_transaction(self) -> AsyncClientSession:
         """Return the session with its transaction, begun if it was not."""
-        session = self.session
+        session = self._own_session()
         if not self._began:
             await session.start_transaction(read_concern=_SNAPSHOT, write_concern=MAJORITY)
             self._began = True
@@ -143,13 +150,23 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
         finally:
             self._committing = False
 
+    def _use(self, client: MongoDBClient) -> None:
+        self._client = client
+
     async def _begin(self) -> None:
         _ = self._client.client  # refuses a client that is not connected
         documents_in_reach.enter(self)
+        if self._deadline is not None:
+            self._limit = pymongo.timeout(max(self._deadline.remaining, 0.0) + _GRACE)
+            self._limit.__enter__()
+        if self._terms.isolation is Isolation.REPEATABLE_READ:
+            await self.begin_transaction()
 
     def _expect(self, changes: Changes) -> None:
         groups: list[Sized] = [*changes.inserts.values(), *changes.updates.values(), *changes.removals.values()]
-        self._alone = self._committing and not self._began and sum(map(len, groups)) == 1
+        is_one = sum(map(len, groups)) == 1
+        self._alone = self._committing and not self._began and is_one and not self._fills_outbox
+        self._commit_sent = self._alone
 
     async def _insert(self, mapping: EntityMapping, entities: Sequence[AggregateRoot]) -> None:
         documents, raw, session = self.documents(mapping), self.raw_collection(mapping), await self._writing()
@@ -190,6 +207,9 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
         if deleted != len(removals):
             await self._refuse_stale(mapping, removals)
 
+    async def _store_events(self, tenant: TenantId | None, events: Sequence[RecordedEvent]) -> None:
+        await store_events(self._client, await self.begin_transaction(), tenant, events)
+
     async def _commit(self) -> None:
         if self._began and self._session is not None:
             if not self._session.in_transaction:
@@ -199,9 +219,17 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
 
     async def _rollback(self) -> None:
         documents_in_reach.leave(self)
+        if self._limit is not None:
+            self._limit.__exit__(None, None, None)
+            self._limit = None
         await self._end_session()
 
     # --- What they are made of. ---
+
+    def _own_session(self) -> AsyncClientSession:
+        if self._session is None:
+            self._session = self._client.client.start_session()
+        return self._session
 
     async def _writing(self) -> AsyncClientSession | None:
         return None if self._alone else await self.begin_transaction()
@@ -222,7 +250,11 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
                     await session.commit_transaction()
             except CommitOutcomeUnknownError:
                 if not attempts_left:
+                    self._unanswered = True
                     raise
+            except asyncio.CancelledError:
+                self._unanswered = True
+                raise
             else:
                 return
 
@@ -244,12 +276,18 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
         if session is None:
             return
         # Shielded: whoever is cancelled here must not leave a transaction open on the server.
-        ending = asyncio.create_task(_ended(session))
+        ending = asyncio.create_task(_ended(session, unanswered=self._unanswered))
         _endings.add(ending)
         ending.add_done_callback(_endings.discard)
-        await asyncio.shield(ending)
+        if self._deadline is None or not self._deadline.is_over:
+            await asyncio.shield(ending)
 
 
-async def _ended(session: AsyncClientSession) -> None:
+async def _ended(session: AsyncClientSession, *, unanswered: bool) -> None:
     with suppress(InvalidOperation):  # the client was closed before: the server ends what it hears no more of
+        if unanswered:
+            # The commit may not have reached the server, where the transaction would go on holding what it wrote for
+            # a minute. The driver does not abort any more; to commit is as good, for who had asked for it.
+            with suppress(PyMongoError):
+                await session.commit_transaction()
         await session.end_session()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from prismicx.adapters.memory.mapping import Key, Place, Row, Table, place_of
+from prismicx.adapters.memory.outbox import Queues
 from prismicx.domain.errors import ConcurrencyError, DuplicateEntityError
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.placement import EntityMapping
@@ -12,10 +13,11 @@ from prismicx.domain.placement import EntityMapping
 
 @dataclass(slots=True)
 class Store:
-    """What has been committed, by place, and how many commits there were."""
+    """What has been committed, by place, how many commits there were, and the events that were recorded."""
 
     tables: dict[Place, dict[Key, Row]] = field(default_factory=dict)
     commits: int = 0
+    outbox: Queues = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,10 @@ class Overlay:
         if place not in self._tables:
             self._tables[place] = self._read(place, mapping)
         return self._tables[place]
+
+    def committed(self, mapping: EntityMapping, key: Key) -> Row | None:
+        """Return the row that everyone sees, whatever this unit has written."""
+        return self._store.tables.get(place_of(mapping, self._tenant), {}).get(key)
 
     def insert(self, mapping: EntityMapping, key: Key, row: Row) -> None:
         """Write a new row.

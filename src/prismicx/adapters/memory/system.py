@@ -12,7 +12,8 @@ from prismicx.adapters.memory.specification import matching
 from prismicx.adapters.memory.store import Store, SystemOverlay
 from prismicx.adapters.memory.unit_of_work import MemoryUnitOfWork
 from prismicx.adapters.system import SystemRepository, TrackedSystemUnit
-from prismicx.adapters.unit_of_work import TrackedUnitOfWork, Wiring
+from prismicx.adapters.unit_of_work import TrackedUnitOfWork
+from prismicx.adapters.wiring import Wiring
 from prismicx.domain.entity import stamp
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.ports import RootT

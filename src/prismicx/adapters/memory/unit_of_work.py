@@ -7,20 +7,28 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from prismicx.adapters.fields import plain_values
 from prismicx.adapters.memory.mapping import Key, Row, Table
+from prismicx.adapters.memory.outbox import TenantQueue
 from prismicx.adapters.memory.store import Overlay, Store
+from prismicx.adapters.terms import Terms
 from prismicx.adapters.tracking import FIRST_VERSION, Removal, Update
-from prismicx.adapters.unit_of_work import TrackedUnitOfWork, Wiring
+from prismicx.adapters.unit_of_work import TrackedUnitOfWork
+from prismicx.adapters.wiring import Wiring
+from prismicx.domain.applied import APPLIED_UNITS
 from prismicx.domain.entity import AggregateRoot
+from prismicx.domain.errors import AlreadyAppliedError
 from prismicx.domain.identifiers import TenantId
+from prismicx.domain.outbox import RecordedEvent
 from prismicx.domain.placement import EntityMapping
 
 
 class MemoryUnitOfWork(TrackedUnitOfWork):
     """A unit of work over rows in memory: it reads what is committed, and what it has written itself."""
 
-    def __init__(self, tenant: TenantId | None, *, read_only: bool, wiring: Wiring, store: Store) -> None:
-        super().__init__(tenant, read_only=read_only, wiring=wiring)
+    def __init__(self, tenant: TenantId | None, *, terms: Terms, wiring: Wiring, store: Store) -> None:
+        super().__init__(tenant, terms=terms, wiring=wiring)
         self._overlay = Overlay(store, tenant)
+        self._queues = store.outbox
+        self._events: dict[TenantId | None, Sequence[RecordedEvent]] = {}
 
     def table(self, mapping: EntityMapping) -> Table:
         """Return the rows that this unit sees."""
@@ -44,8 +52,18 @@ class MemoryUnitOfWork(TrackedUnitOfWork):
         for entity, version in removals:
             self._overlay.replace(mapping, self._key(entity), None, version=version)
 
+    async def _store_events(self, tenant: TenantId | None, events: Sequence[RecordedEvent]) -> None:
+        self._queues.setdefault(tenant, TenantQueue()).require_new(events)
+        self._events[tenant] = events
+
     async def _commit(self) -> None:
+        record = self._terms.applied
+        standing = None if record is None else self._overlay.committed(APPLIED_UNITS, self._key(record))
+        if record is not None and standing is not None:
+            raise AlreadyAppliedError(record.key, at=standing.values["recorded_at"], unit=standing.values["unit"])
         self._overlay.commit()
+        for tenant, events in self._events.items():
+            self._queues[tenant].append(tenant, events)
 
     async def _rollback(self) -> None:
         self._overlay.restore({})

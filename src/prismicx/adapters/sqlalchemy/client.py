@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, Literal, Self, cast
+from typing import Any, Final, Self, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from prismicx.adapters.sqlalchemy.errors import Translation, unavailable
-from prismicx.adapters.sqlalchemy.pool import Connection, ConnectionPool, Leftover
+from prismicx.adapters.sqlalchemy.pool import DRIVER_ERRORS, Connection, ConnectionPool, Leftover
+from prismicx.adapters.sqlalchemy.pooler import Pooler, held, start_up_settings
 from prismicx.adapters.sqlalchemy.proof import TenantProof, opening_message
 from prismicx.adapters.sqlalchemy.session import SessionFactory
 from prismicx.adapters.sqlalchemy.transaction import Transaction
@@ -24,12 +25,6 @@ from prismicx.domain.errors import (
 )
 from prismicx.domain.identifiers import TenantId
 
-Pooler = Literal["none", "transaction"]
-
-_START_UP_SETTINGS: Final = {  # for Citus; plain PostgreSQL takes them as placeholders
-    "citus.propagate_set_commands": "local",
-    "citus.enable_schema_based_sharding": "on",
-}
 _IN_PASSWORDS: Final = "a password has %2F, %23, %3F and %40 for '/', '#', '?' and '@'"
 _ADDRESS_OPTIONS: Final = frozenset(("host", "port", "sslmode", "application_name"))
 
@@ -45,8 +40,8 @@ class DatabaseClient:
         password: never part of an error, a `repr` or a log.
         min_pool_size: connections made by `initialize`, at least one.
         max_pool_size: connections at most.
-        pooler: `transaction` where a transaction pooler stands before the server (PgBouncer): nothing is prepared then.
-            Give the settings of `start_up_settings` to the role instead if the pooler does not let them through.
+        pooler: `transaction` where a transaction pooler stands before the server (PgBouncer): nothing is prepared
+            then, and nothing is left in a session.
         ssl: as asyncpg takes it: `True`, an `ssl.SSLContext`, or libpq's word for it.
         connect_timeout: seconds to make a connection.
         acquire_timeout: seconds to wait for a connection while all are in use.
@@ -79,14 +74,23 @@ class DatabaseClient:
         self.port = port
         self.user = user
         self.database = database
-        self.pooler = pooler
+        self.pooler: Pooler = pooler
         self._password = password
         self._options: dict[str, Any] = {
             "ssl": ssl,
             "timeout": connect_timeout,
             "statement_cache_size": 0 if pooler == "transaction" else statement_cache_size,
             "max_cached_statement_lifetime": 0,  # the server plans anew by itself when a table changes
-            "server_settings": self.start_up_settings | {"application_name": application_name},
+            "server_settings": start_up_settings(pooler, application_name),
+        }
+        self._elsewhere: dict[str, Any] = {
+            "max_pool_size": max_pool_size,
+            "pooler": pooler,
+            "ssl": ssl,
+            "connect_timeout": connect_timeout,
+            "acquire_timeout": acquire_timeout,
+            "statement_cache_size": statement_cache_size,
+            "application_name": application_name,
         }
         self._min_pool_size = min_pool_size
         self._max_pool_size = max_pool_size
@@ -132,10 +136,16 @@ class DatabaseClient:
             **options,
         )
 
-    @property
-    def start_up_settings(self) -> dict[str, str]:
-        """What each connection asks the server to set when it starts."""
-        return dict(_START_UP_SETTINGS)
+    def elsewhere(self, dsn: str) -> Self:
+        """Return a client for another address, with this one's options and at least one connection.
+
+        Raises:
+            InvalidNameError: as `from_dsn`.
+        """
+        options = self._elsewhere | {"min_pool_size": 1}
+        if "sslmode=" in dsn:
+            del options["ssl"]
+        return self.from_dsn(dsn, **options)
 
     @property
     def address(self) -> str:
@@ -179,6 +189,7 @@ class DatabaseClient:
             max_size=self._max_pool_size,
             address=self.address,
             wait_limit=self._acquire_timeout,
+            pooled=self.pooler == "transaction",
         )
         await pool.open()
         self._pool = pool
@@ -189,6 +200,22 @@ class DatabaseClient:
         if pool is not None:
             await pool.close()
             await self.sessions.close()
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Have the pool open for the length of the block: the one that runs, or one that is closed at its end.
+
+        Raises:
+            DatabaseUnavailableError: the server cannot be reached, or refuses this user.
+        """
+        if self._pool is not None:
+            yield
+            return
+        await self.initialize()
+        try:
+            yield
+        finally:
+            await self.close()
 
     async def connect(self, *, user: str | None = None, password: str | None = None) -> Connection:
         """Return a connection outside the pool, as another user where one is given; its caller closes it.
@@ -205,19 +232,27 @@ class DatabaseClient:
                 password=password if user else self._password,
                 **self._options,
             )
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except DRIVER_ERRORS as error:
             raise unavailable(error, self.address) from error
         # The codecs that SQLAlchemy sets too: structures travel as JSON text and come back as Python values.
-        for name, prefix in (("json", b""), ("jsonb", b"\x01")):
-            await connection.set_type_codec(
-                name,
-                schema="pg_catalog",
-                format="binary",
-                encoder=lambda text, prefix=prefix: prefix + text.encode(),
-                decoder=lambda data, prefix=prefix: json.loads(data[len(prefix) :]),
-            )
-        if self.proof is not None:
-            self._visible = await connection.fetchval(_SHOWN_OF_QUERIES)
+        # To set one takes a question to the server, whose parts must not reach two of its connections.
+        try:
+            async with held(connection, self.pooler):
+                for name, prefix in (("json", b""), ("jsonb", b"\x01")):
+                    await connection.set_type_codec(
+                        name,
+                        schema="pg_catalog",
+                        format="binary",
+                        encoder=lambda text, prefix=prefix: prefix + text.encode(),
+                        decoder=lambda data, prefix=prefix: json.loads(data[len(prefix) :]),
+                    )
+            if self.proof is not None:
+                self._visible = await connection.fetchval(_SHOWN_OF_QUERIES)
+        except BaseException as error:
+            connection.terminate()
+            if isinstance(error, DRIVER_ERRORS):
+                raise unavailable(error, self.address) from error
+            raise
         return cast("Connection", connection)
 
     def opening(self, begin: str, tenant: TenantId, connection: Connection) -> str:
@@ -231,12 +266,16 @@ class DatabaseClient:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection of the pool, without tenant or transaction; it is reset when it comes back."""
+        """Lend a connection of the pool, without tenant or transaction; it is reset when it comes back.
+
+        Behind a transaction pooler it has a transaction, which lasts if the block ends without an error.
+        """
         pool = self.pool
         connection = await pool.acquire()
         try:
             with Translation(connection, {}):
-                yield connection
+                async with held(connection, self.pooler):
+                    yield connection
         finally:
             pool.give_back(connection, Leftover.SESSION)
 

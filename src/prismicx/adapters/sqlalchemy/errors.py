@@ -10,7 +10,8 @@ from typing import Final
 import asyncpg
 from sqlalchemy.exc import DBAPIError
 
-from prismicx.adapters.sqlalchemy.pool import Connection
+from prismicx.adapters.sqlalchemy.pool import DRIVER_ERRORS, Connection
+from prismicx.domain.causes import Cause
 from prismicx.domain.errors import (
     CommitOutcomeUnknownError,
     ConnectionLostError,
@@ -29,14 +30,27 @@ from prismicx.domain.errors import (
 Keys = Mapping[str, tuple[str, tuple[str, ...]]]
 """Of each unique key, by the name of its constraint: the entity's name, and the attributes (without the tenant)."""
 
+_NOT_SENT: Final = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg raises over a connection that has ended where it sends nothing any more, a COMMIT neither."""
+
 _CONSTRAINTS: Final = ("23502", "23503", "23514")
-_CONFLICTS: Final = ("40001", "40P01", "55P03")
+_CONFLICTS: Final = {"40001": Cause.SERIALIZATION, "40P01": Cause.DEADLOCK, "55P03": Cause.LOCK_TAKEN}
+_INTERNAL: Final = "XX000"
 _SHUTDOWNS: Final = ("57P01", "57P02", "57P03")
 _PROOFS: Final = {  # as prismicx.set_tenant raises them
     "PX001": "the database does not have the key that this service proves its tenants with: give both the same "
     "PRISMICX_TENANT_PROOF_KEYS, and run `prismicx db rotate-key`",
     "PX002": "the clocks of the service and of the database differ by more than five minutes: set them right",
 }
+_OTHERS_STATEMENTS: Final = ("26000", "42P05")
+_POOLER_ADVICE: Final = 'behind a pooler in transaction mode, set PRISMICX_POOLER=transaction (pooler="transaction")'
+_OF_THE_UNIT: Final = (
+    PermissionDeniedError,
+    ReadOnlyUnitOfWorkError,
+    StatementTimeoutError,
+    TenantProofMismatchError,
+    TransactionConflictError,
+)
 _QUOTED: Final = re.compile(r'"([^"]+)"')
 _SHARD_SUFFIX: Final = re.compile(r"_\d{6,}$")
 
@@ -63,16 +77,30 @@ class Translation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError, OSError)):
+        if not isinstance(error, (*DRIVER_ERRORS, DBAPIError)):
             return
         if isinstance(error, OSError) and not self._connection.is_closed():
             return  # it comes from something else than this connection
         driver = driver_error(error)
         if self._connection.is_closed() or _is_loss(driver):
-            if self._committing:
+            if self._committing and not isinstance(driver, _NOT_SENT):
                 raise CommitOutcomeUnknownError("the connection broke while the database was committing") from driver
             raise ConnectionLostError("the connection to the database broke before commit") from driver
+        if self._committing and getattr(driver, "sqlstate", None) == _INTERNAL:
+            # On Citus a shard that cannot commit says so, when others may have committed.
+            raise CommitOutcomeUnknownError(str(driver), cause=Cause.SHARDS_DISAGREE) from driver
         raise named(driver, self._keys) from driver
+
+
+def error_of_the_unit(error: BaseException, connection: Connection) -> PrismicxError | None:
+    """Return the error for what the driver raised, where it says more of the unit of work than of the statement.
+
+    That is a refusal by the walls of the database, a conflict, a time that was over, or the loss of the connection.
+    """
+    if connection.is_closed() or _is_loss(error):
+        return ConnectionLostError("the connection to the database broke before commit")
+    found = named(error, {})
+    return found if isinstance(found, _OF_THE_UNIT) else None
 
 
 def driver_error(error: BaseException) -> BaseException:
@@ -90,14 +118,18 @@ def named(error: BaseException, keys: Keys) -> PrismicxError:
         return ConstraintViolationError(_constraint(error, text), code)
     if code == "42501":
         return PermissionDeniedError(text)
-    if code in _CONFLICTS or isinstance(error, asyncpg.InvalidCachedStatementError):
-        return TransactionConflictError(code)
+    if code in _CONFLICTS:
+        return TransactionConflictError(code, cause=_CONFLICTS[code])
+    if isinstance(error, asyncpg.InvalidCachedStatementError):
+        return TransactionConflictError(code, cause=Cause.STALE_STATEMENT)
     if code == "57014":
         return StatementTimeoutError("the database cancelled a statement: it took too long, or somebody asked for it")
     if code in _PROOFS:
         return TenantProofMismatchError(_PROOFS[code])
     if code == "25006":
         return ReadOnlyUnitOfWorkError("a statement")
+    if code in _OTHERS_STATEMENTS:
+        text += f"; {_POOLER_ADVICE}"
     return DatabaseError(code, text)
 
 
@@ -110,6 +142,8 @@ def unavailable(error: BaseException, address: str) -> DatabaseUnavailableError:
         advice = "the server has no such database: create it, or check the name"
     elif code == "53300":
         advice = "the server has no connection left: raise max_connections, or lower max_pool_size"
+    elif code == "08P01":
+        advice = f"it does not take what a connection asks for at its start; {_POOLER_ADVICE}"
     else:
         advice = "check that the server runs, and that host, port and firewall let this machine in"
     return DatabaseUnavailableError(address, advice)

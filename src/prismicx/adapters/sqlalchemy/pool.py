@@ -14,12 +14,16 @@ from typing import Any, Final, Protocol
 
 import asyncpg
 
+from prismicx.adapters.sqlalchemy.pooler import ROLLBACK_AND_CLEAR
 from prismicx.domain.errors import BackendNotStartedError, DatabaseUnavailableError
 
 _CLEANING_SECONDS: Final = 5.0
 # A PREPARE in SQL can put its own statement under the name of one that the next user's driver believes it prepared.
 _FORGET: Final = "DISCARD TEMP; DISCARD SEQUENCES; SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql"
 _NOTHING_PREPARED: Final = "SELECT 0"
+
+DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""All that asyncpg raises over a connection. Internal errors are among them: the end of an idle connection is one."""
 
 
 class Connection(Protocol):
@@ -31,6 +35,7 @@ class Connection(Protocol):
     async def fetchval(self, query: str, *args: Any) -> Any: ...
     def cursor(self, query: str, *args: Any) -> Any: ...
     def get_server_pid(self) -> int: ...
+    def get_server_version(self) -> Any: ...
     def is_closed(self) -> bool: ...
     def is_in_transaction(self) -> bool: ...
     async def reset(self) -> None: ...
@@ -56,6 +61,7 @@ class ConnectionPool:
         max_size: connections at most.
         address: what errors call the database.
         wait_limit: seconds that `acquire` waits while all connections are lent.
+        pooled: whether a transaction pooler stands before the server, so that clearing up takes one message.
     """
 
     def __init__(
@@ -66,12 +72,14 @@ class ConnectionPool:
         max_size: int,
         address: str,
         wait_limit: float,
+        pooled: bool = False,
     ) -> None:
         self._connect = connect
         self._min_size = min_size
         self._max_size = max_size
         self._address = address
         self._wait_limit = wait_limit
+        self._pooled = pooled
         self._size = 0
         self._idle: list[Connection] = []
         self._lent: set[Connection] = set()
@@ -84,6 +92,11 @@ class ConnectionPool:
     def size(self) -> int:
         """How many connections are open or being opened."""
         return self._size
+
+    @property
+    def limit(self) -> int:
+        """How many connections it opens at most."""
+        return self._max_size
 
     @property
     def idle(self) -> int:
@@ -199,12 +212,15 @@ class ConnectionPool:
     async def _clean(self, connection: Connection, leftover: Leftover) -> None:
         try:
             async with asyncio.timeout(_CLEANING_SECONDS):
+                if self._pooled and leftover is Leftover.SESSION:
+                    await connection.execute(ROLLBACK_AND_CLEAR)
+                    return
                 await connection.execute("ROLLBACK")
                 if leftover is Leftover.SESSION:
                     await connection.reset()
                     if await connection.execute(_FORGET) != _NOTHING_PREPARED:
                         connection.terminate()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except DRIVER_ERRORS:
             connection.terminate()
         except BaseException:
             connection.terminate()

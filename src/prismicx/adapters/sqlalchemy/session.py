@@ -6,15 +6,17 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Final, NoReturn
-from uuid import uuid4
 
 from sqlalchemy import Engine, NullPool, event
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from prismicx.adapters.sqlalchemy.belonging import keep_to
+from prismicx.adapters.sqlalchemy.errors import driver_error, error_of_the_unit
 from prismicx.adapters.sqlalchemy.pool import Connection
 from prismicx.adapters.sqlalchemy.scope import RAW_OPTION, TENANT_OPTION, TenantCompiler, before_execute, refuse_text
 from prismicx.adapters.sqlalchemy.structures import structure_as_json
@@ -36,7 +38,7 @@ class SessionFactory:
     """Makes sessions over borrowed connections: one engine for all of them, which never connects by itself."""
 
     def __init__(self, *, pooler: str) -> None:
-        by_a_pooler = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": _unique_name}
+        by_a_pooler = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": _no_name}
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
             poolclass=NullPool,
@@ -48,6 +50,7 @@ class SessionFactory:
         self._engine.dialect.statement_compiler = TenantCompiler
         event.listen(self._engine.sync_engine, "before_execute", before_execute, retval=True)
         event.listen(self._engine.sync_engine, "before_cursor_execute", _refuse)
+        event.listen(self._engine.sync_engine, "handle_error", _tell)
         self._dialect: Any = PGDialect_asyncpg(json_serializer=structure_as_json)  # type: ignore[no-untyped-call]  # SQLAlchemy's constructors have no types
 
     @property
@@ -126,8 +129,12 @@ class TenantSession(AsyncSession):
 
     Each statement names the tenant, for every table that has one. SQL as text is refused unless it is `raw_sql(…)`; so
     are objects of another tenant, and `connection()`. New objects are stamped with the tenant. `begin_nested` is a
-    savepoint, as usual. What the unit of work holds is written before each statement. The database's errors are
-    SQLAlchemy's own.
+    savepoint, as usual. What the unit of work holds is written before each statement.
+
+    What a statement's own text or values have to answer for raises SQLAlchemy's errors (`IntegrityError`,
+    `ProgrammingError` …). What concerns the whole unit raises the errors that repositories raise too: a refusal by the
+    walls of the database (`PermissionDeniedError`, `ReadOnlyUnitOfWorkError`), `TransactionConflictError`,
+    `StatementTimeoutError`, `ConnectionLostError`.
     """
 
     sync_session_class = _GuardedSession
@@ -191,8 +198,16 @@ async def _lend(*args: Any, **options: Any) -> _Lent:
     return _Lent(_borrowed.get())
 
 
-def _unique_name() -> str:
-    return f"prismicx_{uuid4().hex}"
+def _no_name() -> str:
+    return ""  # a statement with a name stays behind, on whichever connection the pooler had it prepared
+
+
+def _tell(context: ExceptionContext) -> None:
+    error = context.sqlalchemy_exception
+    if isinstance(error, DBAPIError):
+        told = error_of_the_unit(driver_error(error), _borrowed.get())
+        if told is not None:
+            raise told
 
 
 def _refuse(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:  # noqa: FBT001, PLR0917 -- an event's parameters

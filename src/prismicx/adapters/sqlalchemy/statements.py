@@ -118,24 +118,26 @@ class Statements:
             lambda: self._filtered(placed, specification, [literal_column("1")], limit_one=True),
         )
 
-    def insert(self, placed: PlacedTable) -> Statement:
-        """Return the insert of any number of rows. Values: tenant, then a list for each field."""
-        return self._once((placed, "insert"), lambda: self._insert(placed))
+    # Writes of one row take its values; writes of many take a list of each. PostgreSQL plans the first much faster.
 
-    def update(self, placed: PlacedTable, changed: Sequence[Field]) -> Statement:
-        """Return the update of any number of rows, which returns the ids that matched.
+    def insert(self, placed: PlacedTable, *, many: bool) -> Statement:
+        """Return the insert of one row, or of any number. Values: tenant, then each field's."""
+        return self._once((placed, "insert", many), lambda: self._insert(placed, many=many))
 
-        Values: tenant, ids, expected versions (over all tenants: their tenants), then a list for each changed field.
+    def update(self, placed: PlacedTable, changed: Sequence[Field], *, many: bool) -> Statement:
+        """Return the update of one row, or of any number, which returns the ids that matched.
+
+        Values: tenant, id, expected version (over all tenants: its tenant), then each changed field's.
         """
         names = tuple(field.name for field in changed)
-        return self._once((placed, "update", names), lambda: self._update(placed, names))
+        return self._once((placed, "update", many, names), lambda: self._update(placed, names, many=many))
 
-    def delete(self, placed: PlacedTable) -> Statement:
-        """Return the delete of any number of rows, which returns the ids that matched.
+    def delete(self, placed: PlacedTable, *, many: bool) -> Statement:
+        """Return the delete of one row, or of any number, which returns the ids that matched.
 
-        Values: tenant, ids, expected versions (over all tenants: their tenants).
+        Values: tenant, id, expected version (over all tenants: its tenant).
         """
-        return self._once((placed, "delete"), lambda: self._delete(placed))
+        return self._once((placed, "delete", many), lambda: self._delete(placed, many=many))
 
     def readers(self, placed: PlacedTable) -> Sequence[tuple[str, Processor]]:
         """Return what has to be done to the values of a row, by attribute; most types need nothing."""
@@ -179,37 +181,37 @@ class Statements:
             statement = statement.limit(literal_column("1"))
         return self._compiled(placed, statement, _named(criterion.slots))
 
-    def _insert(self, placed: PlacedTable) -> Statement:
+    def _insert(self, placed: PlacedTable, *, many: bool) -> Statement:
         table = _statement_table(placed)
         columns = columns_by_attribute(placed.columns, table)
         types = {field.name: parameter_type(columns[field.name].type) for field in placed.fields}
-        new = _unnested("new", types)
-        targets = [table.c[placed.version.key], *(columns[name] for name in types)]
-        sources: list[Any] = [literal_column("1"), *(new.c[name] for name in types)]
+        new = _given("new", types, many=many)
+        written: dict[Any, Any] = {table.c[placed.version.key]: literal_column("1")}
         if placed.tenant is not None:
-            targets.insert(0, table.c[placed.tenant.key])
-            sources.insert(0, bindparam(_TENANT, type_=Text()))
-        rows = select(*sources).select_from(new)
-        statement = insert(table).from_select([target.key for target in targets], rows, include_defaults=False)
-        return self._compiled(placed, statement.returning(columns["id"]), _lists(types))
+            written[table.c[placed.tenant.key]] = bindparam(_TENANT, type_=Text())
+        written |= {columns[name]: value for name, value in new.items()}
+        names = [target.key for target in written]
+        statement = insert(table).from_select(names, select(*written.values()), include_defaults=False)
+        return self._compiled(placed, statement.returning(columns["id"]), _slots(types, many=many))
 
-    def _update(self, placed: PlacedTable, changed: Sequence[str]) -> Statement:
+    def _update(self, placed: PlacedTable, changed: Sequence[str], *, many: bool) -> Statement:
         table = _statement_table(placed)
         columns = columns_by_attribute(placed.columns, table)
         types = _expected(placed) | {name: parameter_type(columns[name].type) for name in changed}
-        new = _unnested("new", types)
-        written: dict[Any, Any] = {columns[name]: new.c[name] for name in changed}
+        new = _given("new", types, many=many)
+        written: dict[Any, Any] = {columns[name]: new[name] for name in changed}
         written[table.c[placed.version.key]] = table.c[placed.version.key] + literal_column("1")
         statement = _scoped(update(table), placed, table).values(written)
         statement = statement.where(*_matches(placed, table, new))
-        return self._compiled(placed, statement.returning(*_key(placed, columns)), _lists(types))
+        return self._compiled(placed, statement.returning(*_key(placed, columns)), _slots(types, many=many))
 
-    def _delete(self, placed: PlacedTable) -> Statement:
+    def _delete(self, placed: PlacedTable, *, many: bool) -> Statement:
         table = _statement_table(placed)
         types = _expected(placed)
-        statement = _scoped(delete(table), placed, table).where(*_matches(placed, table, _unnested("old", types)))
+        statement = _scoped(delete(table), placed, table)
+        statement = statement.where(*_matches(placed, table, _given("old", types, many=many)))
         key = _key(placed, columns_by_attribute(placed.columns, table))
-        return self._compiled(placed, statement.returning(*key), _lists(types))
+        return self._compiled(placed, statement.returning(*key), _slots(types, many=many))
 
     # --- Compiling them. ---
 
@@ -278,22 +280,26 @@ def _expected(placed: PlacedTable) -> dict[str, TypeEngine[Any]]:
     return {"id": _ID_TYPE, _VERSION: _WHOLE_TYPE, **further}
 
 
-def _matches(placed: PlacedTable, table: FromClause, given: Any) -> list[Any]:
+def _matches(placed: PlacedTable, table: FromClause, given: Mapping[str, Any]) -> list[Any]:
     columns = columns_by_attribute(placed.columns, table)
-    same = [columns[name] == given.c[name] for name in placed.identity]
-    return [*same, table.c[placed.version.key] == given.c[_VERSION]]
+    same = [columns[name] == given[name] for name in placed.identity]
+    return [*same, table.c[placed.version.key] == given[_VERSION]]
 
 
 def _named(slots: Sequence[Slot]) -> dict[str, Slot]:
     return {f"value_{index}": slot for index, slot in enumerate(slots)}
 
 
-def _lists(types: Mapping[str, TypeEngine[Any]]) -> dict[str, Slot]:
-    return {f"list_{index}": Slot(kind, is_list=True) for index, kind in enumerate(types.values())}
+def _slots(types: Mapping[str, TypeEngine[Any]], *, many: bool) -> dict[str, Slot]:
+    return {f"given_{index}": Slot(kind, is_list=many) for index, kind in enumerate(types.values())}
 
 
-def _unnested(name: str, types: Mapping[str, TypeEngine[Any]]) -> Any:
-    """Return arrays, one for each column, as the rows of a table of this name."""
-    arrays = [bindparam(f"list_{index}", type_=ARRAY(kind)) for index, kind in enumerate(types.values())]
+def _given(name: str, types: Mapping[str, TypeEngine[Any]], *, many: bool) -> dict[str, Any]:
+    """Return what a write is given, by attribute: one value each, or the columns of arrays put side by side."""
+    numbered = {attribute: (f"given_{index}", kind) for index, (attribute, kind) in enumerate(types.items())}
+    if not many:
+        return {attribute: bindparam(place, type_=kind) for attribute, (place, kind) in numbered.items()}
+    arrays = [bindparam(place, type_=ARRAY(kind)) for place, kind in numbered.values()]
     columns = [column(attribute, kind) for attribute, kind in types.items()]
-    return func.unnest(*arrays).table_valued(*columns, name=name).render_derived()
+    rows: Any = func.unnest(*arrays).table_valued(*columns, name=name).render_derived()
+    return dict(rows.c.items())

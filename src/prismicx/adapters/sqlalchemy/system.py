@@ -14,7 +14,8 @@ from prismicx.adapters.sqlalchemy.statements import Statements
 from prismicx.adapters.sqlalchemy.tenancy import qualified, quoted, require_safe_role, role_statement
 from prismicx.adapters.sqlalchemy.unit_of_work import SqlAlchemyUnitOfWork
 from prismicx.adapters.system import SystemRepository, TrackedSystemUnit
-from prismicx.adapters.unit_of_work import Wiring
+from prismicx.adapters.terms import WRITING
+from prismicx.adapters.wiring import Wiring
 from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.errors import MappingError, UnsafeRoleError
 from prismicx.domain.identifiers import TenantId
@@ -128,7 +129,7 @@ class SystemScope:
         """Return a unit of work over all tenants, not yet entered."""
         record = SqlAlchemyUnitOfWork(
             None,
-            read_only=False,
+            terms=WRITING,
             wiring=registry,
             client=self.client,
             tables=self._tables,

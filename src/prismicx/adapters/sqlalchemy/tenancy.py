@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Index, MetaData, Table
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from prismicx.adapters.sqlalchemy.fences import FENCE_STATEMENTS
 from prismicx.adapters.sqlalchemy.mapping import REGISTRY_SCHEMA, PlacedTable, Tables
 from prismicx.adapters.sqlalchemy.pool import Connection
 from prismicx.adapters.sqlalchemy.proof_check import PLAIN_TENANT, PROVEN_TENANT, proof_statements
@@ -49,6 +50,7 @@ def setup_statements(
         f"GRANT USAGE ON SCHEMA public TO {role}",
     ]
     statements += proof_statements(role) if proven else ()
+    statements += FENCE_STATEMENTS
     statements += table_statements(tables.placed_as(Reference()), dialect=dialect)
     shared = tables.placed_as(Shared())
     statements += table_statements(shared, dialect=dialect)
@@ -112,20 +114,25 @@ async def require_tables(connection: Connection, tables: Sequence[PlacedTable]) 
     Raises:
         MappingError: with everything that is missing.
     """
-    problems: list[str] = []
-    for placed in tables:
-        problems += await table_problems(connection, placed, placed.schema(None))
+    problems = await table_problems(connection, [(placed.schema(None), placed) for placed in tables])
     if problems:
         raise MappingError([f"{problem} (`prismicx db init` makes what is missing)" for problem in problems])
 
 
-async def table_problems(connection: Connection, placed: PlacedTable, schema: str) -> list[str]:
-    """Return what the application's role, which asks, finds missing of a table in this schema."""
+async def table_problems(connection: Connection, tables: Sequence[tuple[str, PlacedTable]]) -> list[str]:
+    """Return what the application's role, which asks, finds missing of these tables, each in the schema before it."""
+    schemas, names = [schema for schema, _ in tables], [placed.table.name for _, placed in tables]
+    rows = await connection.fetch(_TABLE_AUDIT, schemas, names, POLICY)
+    return [
+        problem for (schema, placed), row in zip(tables, rows, strict=True) for problem in _flaws(schema, placed, row)
+    ]
+
+
+def _flaws(schema: str, placed: PlacedTable, row: Sequence[Any]) -> list[str]:
     name = f"{schema}.{placed.table.name}"
-    row = await connection.fetchrow(_TABLE_AUDIT, schema, placed.table.name, POLICY)
-    if row is None:
+    exists, columns, protected, policies, proven, permitted = row
+    if not exists:
         return [f"there is no table {name}"]
-    columns, protected, policies, proven, permitted = row
     problems = [f"{name} has no column {column.name}" for column in placed.table.columns if column.name not in columns]
     if not protected:
         problems.append(f"{name} is not behind row-level security, enabled and forced")
@@ -181,8 +188,9 @@ SELECT r.rolname, r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolreplication,
 FROM pg_catalog.pg_roles r WHERE r.rolname = current_user"""
 
 _TABLE_AUDIT: Final = """
-SELECT ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
-             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+SELECT c.oid IS NOT NULL,
+    ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     c.relrowsecurity AND c.relforcerowsecurity,
     (SELECT count(*) FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = $3),
     to_regprocedure('prismicx.current_tenant()') IS NULL OR EXISTS (
@@ -191,5 +199,7 @@ SELECT ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
     has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
     AND has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE')
     AND has_table_privilege(c.oid, 'DELETE')
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')"""
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted(schema, name, place)
+LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.schema
+LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name AND c.relkind IN ('r', 'p')
+ORDER BY wanted.place"""

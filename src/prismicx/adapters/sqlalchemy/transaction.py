@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from prismicx.adapters.deadline import Deadline
 from prismicx.adapters.sqlalchemy.errors import Keys, Translation
+from prismicx.adapters.sqlalchemy.opening import begin
 from prismicx.adapters.sqlalchemy.pool import Connection, ConnectionPool, Leftover
+from prismicx.adapters.sqlalchemy.pooler import COMMIT_AND_CLEAR, DeclaredCursor
 from prismicx.adapters.sqlalchemy.session import TenantSession
-from prismicx.domain.errors import DatabaseError, PrismicxError, TransactionControlError, UnitOfWorkClosedError
+from prismicx.domain.errors import (
+    ConnectionLostError,
+    DatabaseError,
+    PrismicxError,
+    TransactionControlError,
+    UnitOfWorkClosedError,
+)
 from prismicx.domain.identifiers import TenantId
+from prismicx.domain.isolation import Isolation
 
 if TYPE_CHECKING:
     from prismicx.adapters.sqlalchemy.client import DatabaseClient
@@ -24,30 +35,50 @@ class Transaction:
 
     Args:
         keys: the unique keys that its statements can violate.
+        isolation: the server's default where none is given.
+        deadline: when the server is to stop it, and its caller to wait no longer.
+
+    Attributes:
+        waited: seconds that it waited for its connection.
     """
 
     __slots__ = (
         "_client",
         "_connection",
+        "_deadline",
         "_doomed",
+        "_isolation",
         "_keys",
         "_pool",
         "_read_only",
         "_savepoints",
         "_session",
         "_tenant",
+        "waited",
     )
 
-    def __init__(self, client: DatabaseClient, tenant: TenantId | None, *, read_only: bool, keys: Keys) -> None:
+    def __init__(
+        self,
+        client: DatabaseClient,
+        tenant: TenantId | None,
+        *,
+        read_only: bool,
+        keys: Keys,
+        isolation: Isolation | None = None,
+        deadline: Deadline | None = None,
+    ) -> None:
         self._client = client
         self._tenant = tenant
         self._read_only = read_only
         self._keys = keys
+        self._isolation = isolation
+        self._deadline = deadline
         self._connection: Connection | None = None
         self._pool: ConnectionPool | None = None
         self._session: TenantSession | None = None
         self._savepoints = 0
         self._doomed = False
+        self.waited = 0.0
 
     @property
     def connection(self) -> Connection:
@@ -65,23 +96,61 @@ class Transaction:
         """The session, if anybody has asked for it."""
         return self._session
 
-    async def begin(self) -> None:
-        """Borrow a connection, begin, and name the tenant: one message. Nothing stays open where that fails."""
-        opening = "BEGIN READ ONLY" if self._read_only else "BEGIN"
+    @property
+    def _pooled(self) -> bool:
+        return self._client.pooler == "transaction"
+
+    def use(self, client: DatabaseClient) -> None:
+        """Begin on a connection of this client, not of the one that it was made with."""
+        self._client = client
+
+    async def begin(self, further: str | None = None) -> str:
+        """Borrow a connection, begin, and name the tenant: one message. Nothing stays open where that fails.
+
+        Args:
+            further: a statement to run with it; with a proof of tenant, which ends its message, right after it.
+
+        Returns:
+            What the server says of the last statement.
+        """
         self._pool = self._client.pool
-        self._connection = await self._pool.acquire()
+        asked = time.perf_counter()
+        self._connection = await self._acquired(self._pool)
+        self.waited = time.perf_counter() - asked
         try:
+            if self._isolation is None and self._deadline is None:
+                opening = "BEGIN READ ONLY" if self._read_only else "BEGIN"
+            else:
+                opening = begin(
+                    read_only=self._read_only,
+                    isolation=self._isolation,
+                    deadline=self._deadline,
+                    connection=self._connection,
+                )
             if self._tenant is not None:
                 opening = self._client.opening(opening, self._tenant, self._connection)
+            if further is None:
+                return await self.execute(opening)
+            if self._client.proof is None:
+                return await self.execute(f"{opening}; {further}")
             await self.execute(opening)
+            return await self.execute(further)
         except BaseException:
             await self.rollback()
             raise
 
-    async def execute(self, sql: str) -> None:
-        """Run statements without values."""
+    async def _acquired(self, pool: ConnectionPool) -> Connection:
+        if self._deadline is None:
+            return await pool.acquire()
+        self._deadline.place = "while it waited for a connection"
+        connection = await pool.acquire()
+        self._deadline.place = ""
+        return connection
+
+    async def execute(self, sql: str) -> str:
+        """Run statements without values; return what the server says of the last one."""
         with Translation(self.connection, self._keys):
-            await self.connection.execute(sql)
+            return await self.connection.execute(sql)
 
     async def fetch(self, sql: str, arguments: Sequence[Any]) -> Sequence[Any]:
         """Return all rows of a statement."""
@@ -91,7 +160,11 @@ class Transaction:
     async def batches(self, sql: str, arguments: Sequence[Any]) -> AsyncGenerator[Sequence[Any], None]:
         """Yield the rows of a statement, a thousand at a time, held back by a cursor on the server."""
         with Translation(self.connection, self._keys):
-            cursor = await self.connection.cursor(sql, *arguments)
+            cursor: Any = await (
+                DeclaredCursor.of(self.connection, sql, arguments)
+                if self._pooled
+                else self.connection.cursor(sql, *arguments)
+            )
         owner = asyncio.current_task()
         try:
             while rows := await self._next_of(cursor):
@@ -109,9 +182,13 @@ class Transaction:
         return rows
 
     async def _close(self, cursor: Any) -> None:
-        if self._connection is not None and self._connection.is_in_transaction():
-            with Translation(self._connection, self._keys):
-                await cursor._close_portal(None)  # asyncpg has no other way to let go of it before the transaction ends
+        connection = self._connection
+        if connection is not None and not connection.is_closed() and connection.is_in_transaction():
+            with Translation(connection, self._keys):
+                if isinstance(cursor, DeclaredCursor):
+                    await cursor.close()
+                else:
+                    await cursor._close_portal(None)  # asyncpg has no other way to let go of it before the end
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -165,18 +242,22 @@ class Transaction:
 
         Raises:
             CommitOutcomeUnknownError: the connection broke while the database was committing.
+            ConnectionLostError: it had broken before, so nothing was committed.
             DatabaseError: an earlier error had broken the transaction; it is rolled back.
         """
         connection = self.connection
         if self._doomed:
             raise UnitOfWorkClosedError("broken by an earlier error")
+        if connection.is_closed():
+            raise ConnectionLostError("the connection to the database broke before commit")
         if not connection.is_in_transaction():
             raise TransactionControlError("a statement that ends the transaction")
+        clearing = self._pooled and self._session is not None
         with Translation(connection, self._keys, committing=True):
-            status = await connection.execute("COMMIT")
-        leftover = Leftover.NOTHING if self._session is None else Leftover.SESSION
+            status = await connection.execute(COMMIT_AND_CLEAR if clearing else "COMMIT")
+        leftover = Leftover.NOTHING if self._session is None or clearing else Leftover.SESSION
         await self._end(leftover)
-        if status != "COMMIT":
+        if status != "COMMIT" and not clearing:
             raise DatabaseError("25P02", "an earlier error had broken the transaction, so it was rolled back")
 
     async def rollback(self) -> None:
@@ -185,7 +266,7 @@ class Transaction:
             return
         leftover = Leftover.TRANSACTION if self._session is None else Leftover.SESSION
         cleaner = await self._end(leftover)
-        if cleaner is not None:
+        if cleaner is not None and (self._deadline is None or not self._deadline.is_over):
             await asyncio.shield(cleaner)
 
     async def _end(self, leftover: Leftover) -> asyncio.Task[None] | None:

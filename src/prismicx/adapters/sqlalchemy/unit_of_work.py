@@ -11,13 +11,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from prismicx.adapters.sqlalchemy.errors import Translation
 from prismicx.adapters.sqlalchemy.mapping import PlacedTable, Tables
+from prismicx.adapters.sqlalchemy.opening import WRITTEN, record_statement
+from prismicx.adapters.sqlalchemy.outbox import STORE, store_arguments
 from prismicx.adapters.sqlalchemy.statements import Statement, Statements
 from prismicx.adapters.sqlalchemy.transaction import Transaction
+from prismicx.adapters.terms import Terms
 from prismicx.adapters.tracking import Removal, Update
-from prismicx.adapters.unit_of_work import TrackedUnitOfWork, Wiring
+from prismicx.adapters.unit_of_work import TrackedUnitOfWork
+from prismicx.adapters.wiring import Wiring
+from prismicx.domain.applied import AppliedUnit
 from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.errors import ConcurrencyError, TransactionControlError
 from prismicx.domain.identifiers import TenantId
+from prismicx.domain.outbox import RecordedEvent
 from prismicx.domain.placement import EntityMapping
 
 if TYPE_CHECKING:
@@ -34,16 +40,24 @@ class SqlAlchemyUnitOfWork(TrackedUnitOfWork):
         self,
         tenant: TenantId | None,
         *,
-        read_only: bool,
+        terms: Terms,
         wiring: Wiring,
         client: DatabaseClient,
         tables: Tables,
         statements: Statements,
     ) -> None:
-        super().__init__(tenant, read_only=read_only, wiring=wiring)
+        super().__init__(tenant, terms=terms, wiring=wiring)
         self.tables = tables
         self.statements = statements
-        self.transaction = Transaction(client, tenant, read_only=read_only, keys=tables.keys)
+        self.transaction = Transaction(
+            client,
+            tenant,
+            read_only=terms.read_only,
+            keys=tables.keys,
+            isolation=terms.isolation,
+            deadline=terms.deadline,
+        )
+        self._found_record = False
 
     @property
     def session(self) -> AsyncSession:
@@ -74,13 +88,27 @@ class SqlAlchemyUnitOfWork(TrackedUnitOfWork):
             rows: Sequence[Any] = (await self.session.execute(statement)).all()
         return rows
 
+    def _waited(self) -> float | None:
+        return self.transaction.waited
+
+    def _use(self, client: DatabaseClient) -> None:
+        self.transaction.use(client)
+
     async def _begin(self) -> None:
-        await self.transaction.begin()
+        record = self._terms.applied
+        if record is None or self._tenant is None:
+            await self.transaction.begin()
+            return
+        placed = self.tables[AppliedUnit]
+        self._found_record = await self.transaction.begin(record_statement(placed, self._tenant, record)) != WRITTEN
+
+    async def _leave_record(self, record: AppliedUnit) -> AppliedUnit | None:
+        return await self._standing_record(record) if self._found_record else None
 
     async def _insert(self, mapping: EntityMapping, entities: Sequence[AggregateRoot]) -> None:
         placed = self.tables[mapping.entity]
         lists = [[field.plain(entity.__dict__[field.name]) for entity in entities] for field in placed.fields]
-        await self._write(placed, self.statements.insert(placed), lists)
+        await self._write(placed, self.statements.insert(placed, many=len(entities) > 1), lists)
 
     async def _update(self, mapping: EntityMapping, updates: Sequence[Update]) -> None:
         placed = self.tables[mapping.entity]
@@ -89,14 +117,19 @@ class SqlAlchemyUnitOfWork(TrackedUnitOfWork):
         changed = [field for field in placed.fields if field.name in names]
         lists = self._expected(placed, ordered)
         lists += [[field.plain(update.entity.__dict__[field.name]) for update in ordered] for field in changed]
-        matched = await self._write(placed, self.statements.update(placed, changed), lists)
+        statement = self.statements.update(placed, changed, many=len(ordered) > 1)
+        matched = await self._write(placed, statement, lists)
         self._require_all(placed, ordered, matched)
 
     async def _remove(self, mapping: EntityMapping, removals: Sequence[Removal]) -> None:
         placed = self.tables[mapping.entity]
         ordered = sorted(removals, key=lambda removal: removal.entity.id)
-        matched = await self._write(placed, self.statements.delete(placed), self._expected(placed, ordered))
+        statement = self.statements.delete(placed, many=len(ordered) > 1)
+        matched = await self._write(placed, statement, self._expected(placed, ordered))
         self._require_all(placed, ordered, matched)
+
+    async def _store_events(self, tenant: TenantId | None, events: Sequence[RecordedEvent]) -> None:
+        await self.transaction.fetch(STORE, store_arguments(tenant, events))
 
     async def _commit(self) -> None:
         await self.transaction.commit()
@@ -108,7 +141,9 @@ class SqlAlchemyUnitOfWork(TrackedUnitOfWork):
         return self.transaction.savepoint()
 
     async def _write(self, placed: PlacedTable, statement: Statement, lists: Sequence[Any]) -> Sequence[Any]:
-        values = lists if self._tenant is None else [self._tenant.value, *lists]
+        """Run a write with a list of values for each of its columns, or with their only values."""
+        given = lists if len(lists[0]) > 1 else [values[0] for values in lists]
+        values = given if self._tenant is None else [self._tenant.value, *given]
         return await self.transaction.fetch(statement.sql(placed.schema(self._tenant)), statement.arguments(values))
 
     async def _flush_session(self, session: AsyncSession) -> None:

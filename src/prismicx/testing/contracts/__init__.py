@@ -11,7 +11,10 @@ Subclass the contracts in a test module that has the fixture `backend` (see `Uni
 The tests are asynchronous and all run on one event loop: `asyncio_mode = "auto"`, loop scope `session`.
 """
 
-from prismicx.testing.contracts.provisioning_step import ProvisioningStepContract
+from prismicx.testing.contracts.handling import HandlingContract
+from prismicx.testing.contracts.outbox import OutboxContract
+from prismicx.testing.contracts.owned_place import Laboratory, OwnedPlaceContract
+from prismicx.testing.contracts.provisioning_step import FencedStepContract, ProvisioningStepContract
 from prismicx.testing.contracts.repository import RepositoryContract
 from prismicx.testing.contracts.specification import SpecificationContract
 from prismicx.testing.contracts.system import SystemScopeContract
@@ -20,6 +23,11 @@ from prismicx.testing.contracts.twins import assert_contract_catches
 from prismicx.testing.contracts.unit_of_work import UnitOfWorkContract
 
 __all__ = [
+    "FencedStepContract",
+    "HandlingContract",
+    "Laboratory",
+    "OutboxContract",
+    "OwnedPlaceContract",
     "ProvisioningStepContract",
     "RepositoryContract",
     "SpecificationContract",

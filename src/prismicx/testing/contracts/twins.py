@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.ports import Backend
 from prismicx.testing.contracts.tenants import nothing_to_make
+
+_log: Final = logging.getLogger(__name__)
 
 
 async def assert_contract_catches(
@@ -22,6 +26,8 @@ async def assert_contract_catches(
     **arguments: Any,
 ) -> None:
     """Return if this test of a contract goes red on a backend with a planted bug.
+
+    What caught the bug is logged at level INFO, with the attributes `check` and `backend` on the record.
 
     Args:
         test: a contract's method, such as `UnitOfWorkContract.test_nothing_lasts_without_commit`.
@@ -41,6 +47,8 @@ async def assert_contract_catches(
     try:
         await test(contract or _contract_of(test), **given)
     except red:
+        check, found_on = f"{Path(test.__code__.co_filename).name}::{test.__name__}", type(backend).__name__
+        _log.info("%s goes red on %s", check, found_on, extra={"check": check, "backend": found_on})
         return
     raise AssertionError(f"{test.__qualname__} stays green on {type(backend).__name__} with a planted bug")
 

@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import Final
 
 from prismicx.adapters.sqlalchemy.mapping import REGISTRY_SCHEMA
+from prismicx.adapters.sqlalchemy.outbox_scope import OUTBOX_TABLES
 from prismicx.adapters.sqlalchemy.pool import Connection
 from prismicx.adapters.sqlalchemy.proof_check import PROVEN_TENANT
 from prismicx.adapters.sqlalchemy.tenancy import literal, protecting_statements, qualified, quoted
@@ -94,9 +95,16 @@ class Relation:
     @property
     def place(self) -> Place:
         """Whose rows it holds."""
+        if self.is_outbox:
+            return Place.SHARED
         if self.schema == REGISTRY_SCHEMA:
             return Place.REGISTRY
         return Place.OWN if self.schema.startswith(OWN_PREFIX) else Place.SHARED
+
+    @property
+    def is_outbox(self) -> bool:
+        """Whether it is a table of the outbox, which holds rows of tenants beside the registry's."""
+        return self.schema == REGISTRY_SCHEMA and self.name in OUTBOX_TABLES
 
     @property
     def is_table(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 
 from prismicx.adapters.sqlalchemy.audit.catalogue import PUBLIC, Catalogue, Relation
 from prismicx.adapters.sqlalchemy.audit.conditions import Condition
+from prismicx.adapters.sqlalchemy.outbox_scope import OUTBOX_POLICY
 from prismicx.adapters.sqlalchemy.system import SYSTEM_POLICY
 from prismicx.adapters.sqlalchemy.tenancy import quoted
 from prismicx.domain.findings import Finding
@@ -27,7 +28,7 @@ class Policy:
     """`*`, or PostgreSQL's letter: r select, a insert, w update, d delete."""
     is_applications: bool
     is_systems: bool
-    """Whether it lets in work over all tenants, and nobody else."""
+    """Whether it lets in work over all tenants, or those who deliver events, and nobody else."""
     using: Condition | None
     check: Condition | None
 
@@ -73,7 +74,7 @@ def _policy(catalogue: Catalogue, table: Relation, row: Sequence[object]) -> Pol
         str(name),
         str(command),
         any(role in (PUBLIC, *catalogue.roles) for role in roles),
-        _lets_only_system_in(catalogue, str(name), roles),
+        _lets_only_system_in(catalogue, str(name), roles) or _serves_outbox(catalogue, table, str(name), roles),
         condition(using, using_tree),
         condition(check, check_tree),
     )
@@ -85,6 +86,11 @@ def _lets_only_system_in(catalogue: Catalogue, name: str, roles: Sequence[str]) 
         return False
     expected = catalogue.scope.system_role
     return name == SYSTEM_POLICY if expected is None else roles[0] == expected
+
+
+def _serves_outbox(catalogue: Catalogue, table: Relation, name: str, roles: Sequence[str]) -> bool:
+    """Whether a policy of the outbox is for its owner and its relays, and not for the application."""
+    return table.is_outbox and name == OUTBOX_POLICY and not {PUBLIC, *catalogue.roles} & set(roles)
 
 
 def _openings(catalogue: Catalogue, policy: Policy, others: Sequence[Policy]) -> Iterator[Finding]:

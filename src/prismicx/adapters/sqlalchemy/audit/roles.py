@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from prismicx.adapters.sqlalchemy.audit.catalogue import OWN_PREFIX, Catalogue
+from prismicx.adapters.sqlalchemy.outbox_scope import OUTBOX_POLICY
 from prismicx.adapters.sqlalchemy.system import SYSTEM_POLICY
 from prismicx.adapters.sqlalchemy.tenancy import quoted
 from prismicx.domain.findings import Finding
@@ -60,7 +61,7 @@ async def _memberships(catalogue: Catalogue) -> AsyncIterator[Finding]:
         reasons = [attribute.lower() for attribute in await _powers(catalogue, role)]
         owned = await catalogue.connection.fetch(_OWNED_OBJECTS, role)
         reasons += [f"owns {sql}" for _, sql in owned[:3]]
-        let_in = await catalogue.connection.fetchval(_IS_LET_IN, role, SYSTEM_POLICY)
+        let_in = await catalogue.connection.fetchval(_IS_LET_IN, role, [SYSTEM_POLICY, OUTBOX_POLICY])
         reasons += ["sees all tenants"] if let_in or role == catalogue.scope.system_role else []
         if reasons:
             yield Finding(Hole.ROLE_MEMBER, f"{catalogue.application} in {role}", fix, f"{role}: {', '.join(reasons)}")
@@ -105,7 +106,7 @@ WHERE me.rolname = $1 AND m.roleid IN (SELECT oid FROM above) ORDER BY 1"""
 
 _IS_LET_IN: Final = """
 SELECT EXISTS (SELECT FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_roles r ON r.oid = ANY(p.polroles)
-               WHERE r.rolname = $1 AND p.polname = $2)"""
+               WHERE r.rolname = $1 AND p.polname = ANY($2))"""
 
 _OWNED_OBJECTS: Final = """
 SELECT CASE c.relkind WHEN 'v' THEN 'v' WHEN 'm' THEN 'm' ELSE 'r' END, format('%I.%I', n.nspname, c.relname)

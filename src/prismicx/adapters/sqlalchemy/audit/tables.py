@@ -92,6 +92,8 @@ def _stranger(catalogue: Catalogue, relation: Relation) -> Iterator[Finding]:
 
 
 def _is_unknown(catalogue: Catalogue, table: Relation) -> bool:
+    if table.is_outbox:
+        return False
     return catalogue.known is not None and (table.schema, table.name) not in catalogue.known
 
 
