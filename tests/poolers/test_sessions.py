@@ -10,7 +10,7 @@ import pytest
 from tests.poolers.bouncer import PgBouncer
 from tests.poolers.load import make_counters
 from tests.poolers.residue import CLEAN, residues
-from tests.poolers.work import TENANTS, Report, Worker
+from tests.poolers.work import LEAVE, TENANTS, Report, Worker
 
 from prismicx.adapters.sqlalchemy import DatabaseClient, SqlAlchemyBackend, TenantProof, raw_sql
 from prismicx.adapters.sqlalchemy.unit_of_work import SqlAlchemyUnitOfWork
@@ -29,12 +29,28 @@ def unit(backend: SqlAlchemyBackend, tenant: TenantId = ACME) -> SqlAlchemyUnitO
 
 
 async def looked_for(backend: SqlAlchemyBackend, bouncer: PgBouncer, database: PostgresDatabase) -> list[str]:
-    """Let four tasks work, and return what they, or a look at the server's sessions, found to be wrong."""
+    """Let four tasks work, end a session each way, and return what they, or a look at the server's, found wrong."""
     await make_counters(database.dsn, database.admin_dsn, "none")
     report = Report()
     await asyncio.gather(*(Worker(backend, f"0.{task}", report).run(40) for task in range(4)))
-    left = [str(residue) for residue in (await residues(bouncer.before(database.dsn))).values() if residue != CLEAN]
+    left = await residue_of_all(bouncer, database)
+    for lasts in (True, False):
+        await leave(backend, lasts=lasts)
+        left += await residue_of_all(bouncer, database)
     return [*report.errors, *report.wrong, *left]
+
+
+async def leave(backend: SqlAlchemyBackend, *, lasts: bool) -> None:
+    """Leave a setting and a lock in a session that is committed, or rolled back."""
+    async with unit(backend) as uow:
+        await uow.session.execute(raw_sql(LEAVE), {"tenant": str(ACME)})
+        if lasts:
+            await uow.commit()
+
+
+async def residue_of_all(bouncer: PgBouncer, database: PostgresDatabase) -> list[str]:
+    """Return what is left in the server's sessions."""
+    return [str(residue) for residue in (await residues(bouncer.before(database.dsn))).values() if residue != CLEAN]
 
 
 async def test_nothing_is_wrong_and_nothing_is_left(

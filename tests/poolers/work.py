@@ -21,7 +21,7 @@ TENANTS: Final = tuple(TenantId(f"tenant-{number}") for number in range(5))
 COUNTER: Final = "counter"
 
 _OWN: Final = raw_sql("SELECT code, amount FROM public.widgets WHERE starts_with(code, :own)")
-_LEAVE: Final = "SELECT set_config('prismicx.left_behind', :tenant, false), pg_try_advisory_lock(hashtext(:tenant))"
+LEAVE: Final = "SELECT set_config('prismicx.left_behind', :tenant, false), pg_try_advisory_lock(hashtext(:tenant))"
 
 
 @dataclass
@@ -140,7 +140,7 @@ class Worker:
             self._check("session", dict(map(tuple, rows)), self._amounts[tenant] | {new.code: new.amount})
             left = await uow.session.scalar(raw_sql("SELECT current_setting('prismicx.left_behind', true)"))
             self._check("left by another session", left or "", "")
-            await uow.session.execute(raw_sql(_LEAVE), {"tenant": str(tenant)})
+            await uow.session.execute(raw_sql(LEAVE), {"tenant": str(tenant)})
             if self._random.random() < 0.5:
                 return
             await uow.commit()
