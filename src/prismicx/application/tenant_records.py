@@ -7,13 +7,12 @@ from datetime import datetime
 from typing import Final, TypeAlias
 
 from prismicx.application.directory import TenantDirectory
-from prismicx.domain.errors import ConcurrencyError, OperationUnderWayError, TransactionConflictError
+from prismicx.application.recording import recorded
+from prismicx.domain.errors import OperationUnderWayError
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.ports import Backend, UnitOfWork
 from prismicx.domain.registry import TenantPluginRepository, TenantRepository
 from prismicx.domain.tenancy import Tenant, TenantStatus
-
-_TRIES: Final = 5
 
 PLUGIN_RECORDS: Final = "registry.tenant_plugins"
 """Under which name a receipt counts the records of the tenant's plugins."""
@@ -100,20 +99,13 @@ class TenantRecords:
         return await self._persistently(tenant_id, change, remove_plugins)
 
     async def _persistently(self, tenant_id: TenantId, change: Change, before: _Before) -> Tenant:
-        for _ in range(_TRIES - 1):
-            try:
-                return await self._change(tenant_id, change, before)
-            except (ConcurrencyError, TransactionConflictError):
-                continue
-        return await self._change(tenant_id, change, before)
-
-    async def _change(self, tenant_id: TenantId, change: Change, before: _Before) -> Tenant:
-        async with self._registry.registry() as unit:
+        async def change_it(unit: UnitOfWork) -> Tenant:
             tenant = await unit.repository(TenantRepository).of(tenant_id)
             await before(unit, tenant)
             change(tenant)
-            await unit.commit()
-        return self._observed(tenant)
+            return tenant
+
+        return self._observed(await recorded(self._registry, change_it))
 
     def _observed(self, tenant: Tenant) -> Tenant:
         if self._directory is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from datetime import datetime
 
 from prismicx.domain.entity import AggregateRoot
@@ -19,9 +20,9 @@ class Leased(AggregateRoot):
     fence: int = 0
 
     @property
+    @abstractmethod
     def subject(self) -> str:
         """What errors call it."""
-        raise NotImplementedError
 
     def claim(self, holder: str, *, now: datetime, until: datetime) -> Lease:
         """Give it into a worker's hands until then, under a new fencing number, and return the lease.

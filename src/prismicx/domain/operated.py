@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -21,9 +22,9 @@ class Operated(Leased):
     failure: str | None = None
 
     @property
+    @abstractmethod
     def state(self) -> str:
         """The state that it is in, as errors name it."""
-        raise NotImplementedError
 
     # --- Who is at work, and when somebody should be. ---
 

@@ -118,15 +118,12 @@ class Transaction:
         self._connection = await self._acquired(self._pool)
         self.waited = time.perf_counter() - asked
         try:
-            if self._isolation is None and self._deadline is None:
-                opening = "BEGIN READ ONLY" if self._read_only else "BEGIN"
-            else:
-                opening = begin(
-                    read_only=self._read_only,
-                    isolation=self._isolation,
-                    deadline=self._deadline,
-                    connection=self._connection,
-                )
+            opening = begin(
+                read_only=self._read_only,
+                isolation=self._isolation,
+                deadline=self._deadline,
+                connection=self._connection,
+            )
             if self._tenant is not None:
                 opening = self._client.opening(opening, self._tenant, self._connection)
             if further is None:
