@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -17,7 +18,7 @@ from prismicx.domain.errors import ConnectionLostError, MappingError, UnsafeRole
 from prismicx.domain.findings import AuditScope
 from prismicx.domain.identifiers import TenantId
 from prismicx.testing.contracts.selling import Sold, kept, sell
-from prismicx.testing.databases import PostgresDatabase, PostgresDatabases
+from prismicx.testing.databases import APPLICATION_ROLE, SYSTEM_ROLE, PostgresDatabase, PostgresDatabases
 from prismicx.testing.examples import Widget, Widgets
 
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")
@@ -153,7 +154,6 @@ async def test_an_audit_finds_nothing_in_what_is_made(backend: SqlAlchemyBackend
         ("ALTER TABLE prismicx.outbox DISABLE ROW LEVEL SECURITY", "RLS_OFF"),
         ("ALTER POLICY prismicx_outbox ON prismicx.outbox TO prismicx_test_app", "POLICY_TRUE"),
         ("GRANT SELECT ON prismicx.outbox_claims TO prismicx_test_app", "REGISTRY_REACHABLE"),
-        ("GRANT prismicx_test_system TO prismicx_test_app", "ROLE_MEMBER"),
     ],
 )
 async def test_an_audit_finds_a_hole_around_it(
@@ -164,7 +164,30 @@ async def test_an_audit_finds_a_hole_around_it(
         await superuser.execute(hole)
         assert code in {finding.code for finding in (await backend.audit(AuditScope())).findings}
     finally:
-        await superuser.execute("REVOKE prismicx_test_system FROM prismicx_test_app")
+        await superuser.close()
+
+
+async def test_an_application_that_can_become_the_relay_is_found_and_refused(
+    prismicx_postgres_database: PostgresDatabases,
+) -> None:
+    database = await prismicx_postgres_database()
+    application, relay = "prismicx_outbox_app", "prismicx_outbox_relay"  # its own: all databases share their roles
+    dsn, system_dsn = (
+        database.dsn.replace(APPLICATION_ROLE, application),
+        database.system_dsn.replace(SYSTEM_ROLE, relay),
+    )
+    backend = postgres_with_outbox(replace(database, dsn=dsn, system_dsn=system_dsn), relay=True)
+    superuser = await asyncpg.connect(database.superuser_dsn)
+    try:
+        await backend.initialise_database()
+        await superuser.execute(f"GRANT {relay} TO {application}")
+
+        assert "ROLE_MEMBER" in {finding.code for finding in (await backend.audit(AuditScope())).findings}
+        with pytest.raises(UnsafeRoleError, match=relay):
+            await backend.start()
+    finally:
+        for role in (application, relay):
+            await superuser.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
         await superuser.close()
 
 
