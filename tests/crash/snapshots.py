@@ -19,7 +19,7 @@ from prismicx.domain.registry import TenantRepository
 
 Snapshots = Mapping[str, Sequence[str]]
 
-_TENANT = re.compile(r"\b(?:tenant_)?(k\d{4})(?=\b|_)")
+_TENANT = re.compile(r"\b(?:tenant_)?(k[0-9a-f]{6}\d{4})(?=\b|_)")
 
 _OF_POSTGRES = (
     r"""
