@@ -11,10 +11,16 @@ class Line(Wire):
     """Carries the questions of clients and the answers of a server, until it is told not to.
 
     It also cuts what a `Wire` cuts: each question that holds the bytes of `cut_before` or `cut_after`.
+
+    Args:
+        awaits_answers: where a question still reaches the server, cut only when its answer comes, so that the server
+            is done before anybody can ask again. Otherwise whoever asks again may meet the first question at work.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, awaits_answers: bool = False) -> None:
         super().__init__(host, port)
+        self._awaits_answers = awaits_answers
+        self._unheard: set[asyncio.Event] = set()
         self._until_cut = 0
         self._lets_pass = False
         self._is_open = True
@@ -74,9 +80,14 @@ class Line(Wire):
             if not before:
                 questions.write(data)
                 await questions.drain()
-            if before or after:
+            if before or (after and not self._awaits_answers):
                 raise ConnectionResetError
+            if after:
+                self._unheard.add(asked)
         raise EOFError
+
+    def _lets_hear(self, asked: asyncio.Event) -> bool:
+        return asked not in self._unheard
 
 
 def _holds(data: bytes, wanted: bytes | None) -> bool:

@@ -91,7 +91,8 @@ async def mongo_world(database: MongoDatabase) -> AsyncIterator[MongoWorld]:
     assert target.hostname
     assert target.port
     administrator: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(database.uri)
-    async with administrator, Line(target.hostname, target.port) as line:
+    async with administrator, Line(target.hostname, target.port, awaits_answers=True) as line:
+        # SecantusDB, unlike MongoDB, lets a write that the driver sends again run beside the first, and tells it 11000.
         # Directly: a member of a replica set names its own address, which is not the line's. Polling: a server that
         # really steps down answers the driver's watch at once, one with a fail point lets it wait ten seconds.
         uri = f"mongodb://127.0.0.1:{line.port}/?directConnection=true&serverMonitoringMode=poll"

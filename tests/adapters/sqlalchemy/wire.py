@@ -79,10 +79,16 @@ class Wire:
 
     async def _answer(self, answers: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: asyncio.Event) -> None:
         while data := await answers.read(1 << 16):
+            if not self._lets_hear(asked):
+                raise ConnectionResetError
             asked.clear()
             writer.write(data)
             await writer.drain()
         raise EOFError
+
+    def _lets_hear(self, asked: asyncio.Event) -> bool:
+        """Tell whether the client hears the answer to what was asked; its connection is cut where it does not."""
+        return True
 
 
 def _message(kind: bytes, *, severity: bytes, code: bytes) -> bytes:

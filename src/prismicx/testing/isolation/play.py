@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -183,20 +184,18 @@ class Play:
 
     def look(self, tenant: TenantId) -> None:
         """Look at everything that a tenant has committed: it must be what its oracle says."""
-        unit = self.open(tenant, read_only=True)
-        for port in self.world.ports:
-            self.act(unit, f"{port.name}.list", _everything(port), _all_known(unit, port))
-        self.close(unit)
+        with self._looking(tenant) as unit:
+            for port in self.world.ports:
+                self.act(unit, f"{port.name}.list", _everything(port), _all_known(unit, port))
 
     def adopt(self, tenant: TenantId) -> None:
         """Take over what a tenant's own command has made of its data, if nothing in it is another tenant's."""
-        unit = self.open(tenant, read_only=True)
         rows: dict[Key, Seen] = {}
-        for port in self.world.ports:
-            raw = self.ask(unit, f"{port.name}.list", _everything(port), ())
-            rows |= {key_of(entity): seen(entity) for entity in entities_in(raw.value)}
+        with self._looking(tenant) as unit:
+            for port in self.world.ports:
+                raw = self.ask(unit, f"{port.name}.list", _everything(port), ())
+                rows |= {key_of(entity): seen(entity) for entity in entities_in(raw.value)}
         self.oracles[tenant].rows = rows
-        self.close(unit)
 
     def finish(self) -> None:
         """End what is open, look at every tenant once more, and leave nothing behind."""
@@ -235,6 +234,14 @@ class Play:
         operation = method.rpartition(".")[2]
         self.world.witness.met[operation if outcome.error is None else f"{operation} {outcome.error}"] += 1
         return outcome
+
+    @contextmanager
+    def _looking(self, tenant: TenantId) -> Iterator[OpenUnit]:
+        unit = self.open(tenant, read_only=True)
+        try:
+            yield unit
+        finally:
+            self.close(unit)
 
     def _clear(self) -> None:
         tenants = [tenant for tenant, oracle in self.oracles.items() if self.is_over or oracle.rows]
