@@ -1,5 +1,7 @@
 """The checks as nox sessions: `nox` runs lint, types, docs, the demo and the tests; `nox -s tests-3.12` one of them."""
 
+import argparse
+
 import nox
 
 nox.options.default_venv_backend = "venv"
@@ -85,6 +87,17 @@ def soak(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def bench(session: nox.Session) -> None:
-    """Units of work beside raw asyncpg, SQLAlchemy by hand and advanced-alchemy; `-- --quick` takes two minutes."""
+    """Units of work beside raw asyncpg, SQLAlchemy by hand and advanced-alchemy, and growth; PyMongo and Beanie.
+
+    `-- --quick` takes under three minutes; with `--only get,list` some units and no growth; `--runs 3` takes the units
+    three times, of which the middle one counts.
+    """
     session.install("-e", ".[test,bench]")
     session.run("python", "-m", "benchmarks.units", *session.posargs)
+    of_units = argparse.ArgumentParser()
+    of_units.add_argument("--only")
+    of_units.add_argument("--runs")
+    given, shared = of_units.parse_known_args(session.posargs)
+    if given.only is None:
+        session.run("python", "-m", "benchmarks.documents", *shared)
+        session.run("python", "-m", "benchmarks.growth", *shared)

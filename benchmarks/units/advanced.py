@@ -51,6 +51,11 @@ class AdvancedAlchemy(HandwrittenSqlAlchemy):
         async with self.unit(tenant) as session:
             await self._change(CustomerRows(session=session), tenant, number, score)
 
+    async def upsert(self, customer: Customer, tenant: TenantId) -> Seen:
+        async with self.unit(tenant) as session:
+            row = CustomerRow.of(customer, tenant)
+            return seen_of(await CustomerRows(session=session).upsert(row, match_fields=["tenant_id", "email"]))
+
     async def mixed(self, tenant: TenantId, number: int, score: int, orders: Sequence[Order]) -> None:
         async with self.unit(tenant) as session:
             await self._change(CustomerRows(session=session), tenant, number, score)

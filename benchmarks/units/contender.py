@@ -36,6 +36,10 @@ class Contender(ABC):
     async def get_by_id(self, tenant: TenantId, customer: UUID) -> Seen | None:
         """Read one customer by id."""
 
+    async def single_read(self, tenant: TenantId, customer: UUID) -> Seen | None:
+        """Read one customer by id, and nothing else: in a unit, unless the contender has another way for it."""
+        return await self.get_by_id(tenant, customer)
+
     @abstractmethod
     async def get_by_key(self, tenant: TenantId, number: int) -> Seen | None:
         """Read one customer by email."""
@@ -55,6 +59,10 @@ class Contender(ABC):
     @abstractmethod
     async def update_one(self, tenant: TenantId, number: int, score: int) -> None:
         """Load a customer, change the score, and save it unless somebody else has."""
+
+    @abstractmethod
+    async def upsert(self, customer: Customer, tenant: TenantId) -> Seen:
+        """Store a customer, or put what is new into the one of the same email; read what is stored then."""
 
     @abstractmethod
     async def mixed(self, tenant: TenantId, number: int, score: int, orders: Sequence[Order]) -> None:

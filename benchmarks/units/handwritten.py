@@ -64,6 +64,10 @@ class HandwrittenSqlAlchemy(Contender):
             found = await session.get_one(CustomerRow, (tenant.value, identity(tenant, number)))
             found.score = score
 
+    async def upsert(self, customer: Customer, tenant: TenantId) -> Seen:
+        async with self.unit(tenant) as session:
+            return seen_of((await session.scalars(CustomerRow.upsert(customer, tenant))).one())
+
     async def mixed(self, tenant: TenantId, number: int, score: int, orders: Sequence[Order]) -> None:
         async with self.unit(tenant) as session:
             found = await session.get_one(CustomerRow, (tenant.value, identity(tenant, number)))

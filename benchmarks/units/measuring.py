@@ -25,12 +25,14 @@ class Figures:
         cpu: seconds of this process's time per unit, one figure a round.
         latencies: seconds of each unit, over all rounds.
         trips: round trips of one unit.
+        peak: bytes by which one unit raises the peak of a fresh process's memory, where that is of interest.
     """
 
     rates: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
     trips: int = 0
+    peak: int | None = None
 
     @property
     def rate(self) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from uuid import UUID
 
 from benchmarks.units.contender import CONNECTIONS, Contender
@@ -14,7 +13,6 @@ from benchmarks.units.customers import (
     Order,
     Orders,
     Seen,
-    customer,
     email,
     identity,
     moment,
@@ -23,8 +21,9 @@ from benchmarks.units.rows import CustomerRow, OrderRow, seen_of
 from sqlalchemy import ColumnElement, select, tuple_
 
 from prismicx.adapters.sqlalchemy import DatabaseClient, SqlAlchemyBackend, SqlAlchemyUnitOfWork
+from prismicx.domain.cursors import Cursor
 from prismicx.domain.identifiers import TenantId
-from prismicx.domain.pages import Cursor, PageQuery
+from prismicx.domain.pages import PageQuery
 from prismicx.domain.specification import Order as Ordering
 from prismicx.domain.specification import as_specification, asc
 
@@ -39,6 +38,7 @@ class Prismicx(Contender):
     async def open(self, dsn: str) -> None:
         client = DatabaseClient.from_dsn(dsn, min_pool_size=CONNECTIONS, max_pool_size=CONNECTIONS)
         self._backend = SqlAlchemyBackend(client, MAPPINGS)
+        self._cursors: dict[tuple[TenantId, int], Cursor] = {}
         await self._backend.start()
 
     async def close(self) -> None:
@@ -48,6 +48,11 @@ class Prismicx(Contender):
         async with self._backend.unit_of_work(tenant) as uow:
             found = await uow.repository(Customers).find(customer)
             await uow.commit()
+        return None if found is None else _seen(found)
+
+    async def single_read(self, tenant: TenantId, customer: UUID) -> Seen | None:
+        async with self._backend.read(tenant) as scope:
+            found = await scope.repository(Customers).find(customer)
         return None if found is None else _seen(found)
 
     async def get_by_key(self, tenant: TenantId, number: int) -> Seen | None:
@@ -81,6 +86,12 @@ class Prismicx(Contender):
             (await uow.repository(Customers).get(identity(tenant, number))).score = score
             await uow.commit()
 
+    async def upsert(self, customer: Customer, tenant: TenantId) -> Seen:
+        async with self._backend.unit_of_work(tenant) as uow:
+            written = await uow.repository(Customers).upsert(customer, on=Customer.email)
+            await uow.commit()
+        return _seen(written)
+
     async def mixed(self, tenant: TenantId, number: int, score: int, orders: Sequence[Order]) -> None:
         async with self._backend.unit_of_work(tenant) as uow:
             (await uow.repository(Customers).get(identity(tenant, number))).score = score
@@ -100,19 +111,21 @@ class Prismicx(Contender):
             await uow.commit()
         return found
 
-    @staticmethod
-    @lru_cache(maxsize=1024)
-    def _cursor(tenant: TenantId, number: int) -> Cursor:
+    def _cursor(self, tenant: TenantId, number: int) -> Cursor:
         """Return what the page before would have given; a service has it from there."""
-        everything = as_specification(None)
-        return PageQuery(str(tenant), Customer, everything, IN_ORDER).cursor_after(customer(tenant, number))
+        known = self._cursors.get((tenant, number))
+        if known is None:
+            query = PageQuery(str(tenant), Customer, as_specification(None), IN_ORDER, self._backend.cursor_keys)
+            known = query.cursor((moment(number), identity(tenant, number)), "after")
+            self._cursors[tenant, number] = known
+        return known
 
 
 class PrismicxSession(Contender):
     """The team's own ORM statements, on the session of a unit of work."""
 
     name = "prismicx, ORM session"
-    lacks = frozenset({"stream"})
+    lacks = frozenset({"single", "stream"})
 
     async def open(self, dsn: str) -> None:
         client = DatabaseClient.from_dsn(dsn, min_pool_size=CONNECTIONS, max_pool_size=CONNECTIONS)
@@ -153,6 +166,12 @@ class PrismicxSession(Contender):
             found = await uow.session.get_one(CustomerRow, (tenant.value, identity(tenant, number)))
             found.score = score
             await uow.commit()
+
+    async def upsert(self, customer: Customer, tenant: TenantId) -> Seen:
+        async with self._unit(tenant) as uow:
+            answer = seen_of((await uow.session.scalars(CustomerRow.upsert(customer, tenant))).one())
+            await uow.commit()
+        return answer
 
     async def mixed(self, tenant: TenantId, number: int, score: int, orders: Sequence[Order]) -> None:
         async with self._unit(tenant) as uow:

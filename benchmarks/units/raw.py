@@ -93,6 +93,27 @@ class RawAsyncpg(Contender):
         async with self.unit(tenant) as connection:
             await self._change(connection, tenant, number, score)
 
+    async def upsert(self, customer: Customer, tenant: TenantId) -> Seen:
+        sql = (
+            f"INSERT INTO customers (tenant_id, {COLUMNS}) VALUES ($1, $2, 1, $3, $4, $5, $6, $7) "
+            "ON CONFLICT (tenant_id, email) DO UPDATE SET name = excluded.name, status = excluded.status, "
+            "score = excluded.score, created_at = excluded.created_at, version = customers.version + 1 "
+            f"RETURNING {COLUMNS}"
+        )
+        async with self.unit(tenant) as connection:
+            return _row(
+                await connection.fetchrow(
+                    sql,
+                    tenant.value,
+                    customer.id,
+                    customer.email,
+                    customer.name,
+                    customer.status,
+                    customer.score,
+                    customer.created_at,
+                )
+            )
+
     async def mixed(self, tenant: TenantId, number: int, score: int, orders: Sequence[Order]) -> None:
         async with self.unit(tenant) as connection:
             await self._change(connection, tenant, number, score)

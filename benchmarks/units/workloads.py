@@ -21,7 +21,7 @@ from benchmarks.units.customers import (
     seen,
 )
 
-from prismicx.domain.identifiers import TenantId
+from prismicx.domain.identifiers import TenantId, new_id
 
 PAGE = 50
 CHILDREN = 3
@@ -69,10 +69,12 @@ class Work:
         return (
             Workload("get", "get by id", self.get_by_id),
             Workload("key", "get by key", self.get_by_key),
+            Workload("single", "single read by id", self.single_read),
             Workload("list", "list 50", self.list_50),
             Workload("page", f"page 50, deep in {amounts.large:,} rows", self.page_50),
             Workload("insert", "insert one", self.insert_one),
             Workload("update", "update one (load, change, save)", self.update_one),
+            Workload("upsert", "upsert by key, of one that is there", self.upsert),
             Workload("mixed", "mixed (get, update, three children)", self.mixed),
             Workload("tasks", "get by id, 32 tasks on a pool of 10", self.get_by_id, tasks=32),
             Workload("bulk", f"insert {amounts.bulk:,} rows", self.bulk, self.stock_up, rows=amounts.bulk, rounds=0.3),
@@ -83,6 +85,11 @@ class Work:
         """Read one customer by id."""
         tenant, number = self._any(random)
         _require(contender, is_right=await contender.get_by_id(tenant, identity(tenant, number)) is not None)
+
+    async def single_read(self, contender: Contender, random: Random) -> None:
+        """Read one customer by id where nothing else is asked."""
+        tenant, number = self._any(random)
+        _require(contender, is_right=await contender.single_read(tenant, identity(tenant, number)) is not None)
 
     async def get_by_key(self, contender: Contender, random: Random) -> None:
         """Read one customer by email."""
@@ -109,6 +116,11 @@ class Work:
         tenant, number = self._any(random)
         await contender.update_one(tenant, number, self._new_score())
 
+    async def upsert(self, contender: Contender, random: Random) -> None:
+        """Overwrite a customer by email, not knowing the id."""
+        tenant, number = self._any(random)
+        _require(contender, is_right=(await contender.upsert(self._renewed(tenant, number), tenant))[4] == self._born)
+
     async def mixed(self, contender: Contender, random: Random) -> None:
         """Change a customer's score and store three orders."""
         tenant, number = self._any(random)
@@ -131,9 +143,12 @@ class Work:
         first, second = self._names[:2]
         number = self._amounts.rows // 2
         expected = _unscored(seen(first, number))
-        for found in (await contender.get_by_id(first, expected[0]), await contender.get_by_key(first, number)):
+        for read in (contender.get_by_id, contender.single_read):
+            found = await read(first, expected[0])
             _require(contender, is_right=found is not None and _unscored(found) == expected)
-        _require(contender, is_right=await contender.get_by_id(first, identity(second, number)) is None)
+            _require(contender, is_right=await read(first, identity(second, number)) is None)
+        found = await contender.get_by_key(first, number)
+        _require(contender, is_right=found is not None and _unscored(found) == expected)
         in_order = [_unscored(seen(first, number + offset)) for offset in range(PAGE + 1)]
         listed = [_unscored(each) for each in await contender.list_50(first, number)]
         paged = [_unscored(each) for each in await contender.page_50(first, number)]
@@ -141,6 +156,14 @@ class Work:
         await contender.update_one(first, number, 101)
         changed = await contender.get_by_id(first, expected[0])
         _require(contender, is_right=changed is not None and changed[4] == 101)
+        renewed = await contender.upsert(self._renewed(first, number), first)
+        stored = await contender.get_by_id(first, expected[0])
+        _require(contender, is_right=stored == renewed and _unscored(renewed) == expected and renewed[4] == self._born)
+
+    def _renewed(self, tenant: TenantId, number: int) -> Customer:
+        """Return the customer of this number as one who does not know the id has it, with a score of its own."""
+        self._born += 1
+        return customer(tenant, number).model_copy(update={"id": new_id(), "score": self._born})
 
     def _any(self, random: Random, *, before_last: int = 0) -> tuple[TenantId, int]:
         return random.choice(self._names), random.randrange(self._amounts.rows - before_last)
