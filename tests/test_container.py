@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 
@@ -9,11 +10,14 @@ import pytest
 from pydantic import SecretStr
 
 from prismicx import AggregateRoot, DomainEvent, EntityMapping, PluginType, Region, Repository, TenantId, Tier
+from prismicx.adapters.backend import TrackedBackend
 from prismicx.adapters.memory import MemoryBackend
 from prismicx.container import Container, preparations, running, use_memory
+from prismicx.domain.cursors import Cursor, CursorKeys
 from prismicx.domain.errors import (
     BackendNotStartedError,
     DuplicateEntityError,
+    InvalidCursorError,
     SettingsError,
     SystemScopeUnavailableError,
     TenantNotActiveError,
@@ -152,6 +156,32 @@ async def test_a_plugin_is_installed_on_every_backend(service: tuple[Container, 
     assert [*await container.plugin_schemas().applied(ACME, PluginType("crm"), "crm-suite")] == ["1.0.0"]
 
 
+@pytest.mark.parametrize("database", ["postgres", "mongo"])
+async def test_a_tenant_that_another_process_suspends_is_soon_let_in_nowhere(
+    database: str, postgres: PostgresDatabase, mongo: MongoDatabase
+) -> None:
+    settings = settings_for(postgres=postgres, mongo=mongo, registry=database, tenant_max_age=3600)
+    here, elsewhere = container_for(settings), container_for(settings)
+    await prepare(here)
+    async with running(here), running(elsewhere):
+        await create(elsewhere, ACME)
+        async with here.postgres().unit_of_work(ACME):
+            pass
+
+        await elsewhere.tenants().suspend(ACME)
+
+        async with asyncio.timeout(10):
+            with pytest.raises(TenantNotActiveError):
+                await open_for_ever(here.postgres(), ACME)
+    assert not [task for task in asyncio.all_tasks() if "Refresher" in repr(task)]
+
+
+async def open_for_ever(backend: Backend, tenant: TenantId) -> None:
+    while True:
+        async with backend.unit_of_work(tenant) as unit:
+            await unit.commit()
+
+
 # --- What it is made of. ---
 
 
@@ -250,6 +280,34 @@ async def test_what_was_started_is_closed_where_something_else_does_not_start(
             pytest.fail("it must not run")
     with pytest.raises(BackendNotStartedError):
         await container.postgres_client().pool.acquire()
+
+
+async def test_a_cursor_is_good_in_every_process_that_has_the_key() -> None:
+    keys = ("c" * 32, "c" * 32, None)
+    one, other, third = (container_for(Settings.load({"registry": "memory", "cursor_keys": key})) for key in keys)
+    cursors: list[Cursor | None] = []
+    for container in (one, other, third):
+        use_memory(container)
+        async with running(container):
+            await create(container, ACME)
+            async with container.postgres().unit_of_work(ACME) as unit:
+                tasks = unit.repository(Tasks)
+                tasks.add_many(Task(title=title) for title in "ab")
+                cursors.append((await tasks.page(size=1)).next)
+                if container is third:
+                    with pytest.raises(InvalidCursorError, match="PRISMICX_CURSOR_KEYS"):
+                        await tasks.page(size=1, after=cursors[0])
+                else:
+                    await tasks.page(size=2, after=cursors[0])
+
+
+def test_every_backend_has_the_keys_of_the_settings(postgres: PostgresDatabase, mongo: MongoDatabase) -> None:
+    container = container_for(settings_for(postgres=postgres, mongo=mongo, cursor_keys=f"{'n' * 32},{'o' * 32}"))
+    signed = CursorKeys("o" * 32).signed(b"a body", context=b"")
+
+    for backend in (container.postgres(), container.mongo()):
+        assert isinstance(backend, TrackedBackend)
+        assert backend.cursor_keys.body(signed, context=b"") == b"a body"
 
 
 async def test_a_container_can_run_again(postgres: PostgresDatabase) -> None:

@@ -26,6 +26,10 @@ from prismicx.domain.connections import (
     ConnectionSecret,
     ConnectionSecrets,
 )
+from prismicx.domain.cursors import (
+    Cursor,
+    CursorKeys,
+)
 from prismicx.domain.entity import (
     AggregateRoot,
     Entity,
@@ -49,6 +53,7 @@ from prismicx.domain.errors import (
     ForeignObjectError,
     IllegalTransitionError,
     InvalidCursorError,
+    InvalidKeyError,
     InvalidManifestError,
     InvalidMigrationError,
     InvalidNameError,
@@ -112,6 +117,9 @@ from prismicx.domain.installations import (
 from prismicx.domain.isolation import (
     Isolation,
 )
+from prismicx.domain.locking import (
+    Lock,
+)
 from prismicx.domain.operations import (
     Operation,
     Step,
@@ -125,7 +133,6 @@ from prismicx.domain.outbox import (
     StoredEvent,
 )
 from prismicx.domain.pages import (
-    Cursor,
     Page,
 )
 from prismicx.domain.placement import (
@@ -146,6 +153,7 @@ from prismicx.domain.ports import (
     EventHandler,
     PluginSchemas,
     ProvisioningStep,
+    ReadScope,
     Repository,
     TenantAdmission,
     UnitOfWork,
@@ -156,11 +164,17 @@ from prismicx.domain.registry import (
     TenantPluginRepository,
     TenantRepository,
 )
+from prismicx.domain.registry_feed import (
+    RegistryFeed,
+    RegistryReading,
+    Standing,
+)
 from prismicx.domain.retry import (
     Retry,
 )
 from prismicx.domain.setups import PluginSetup
 from prismicx.domain.specification import (
+    EVERYTHING,
     Attribute,
     Criteria,
     Order,
@@ -186,6 +200,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AMONG_OTHERS",
+    "EVERYTHING",
     "HANDLED_EVENTS",
     "Activity",
     "AggregateRoot",
@@ -207,6 +222,7 @@ __all__ = [
     "Criteria",
     "CrossTenantError",
     "Cursor",
+    "CursorKeys",
     "DatabaseConfig",
     "DatabaseError",
     "DatabaseUnavailableError",
@@ -227,6 +243,7 @@ __all__ = [
     "Health",
     "IllegalTransitionError",
     "InvalidCursorError",
+    "InvalidKeyError",
     "InvalidManifestError",
     "InvalidMigrationError",
     "InvalidNameError",
@@ -237,6 +254,7 @@ __all__ = [
     "InvalidTenantIdError",
     "Isolation",
     "LeaseLostError",
+    "Lock",
     "MappingError",
     "MissingExtraError",
     "NotMappedError",
@@ -266,8 +284,11 @@ __all__ = [
     "Publisher",
     "PublisherUnavailableError",
     "ReadOnlyUnitOfWorkError",
+    "ReadScope",
     "Reference",
     "Region",
+    "RegistryFeed",
+    "RegistryReading",
     "RelayObserver",
     "RelayOptions",
     "Repository",
@@ -277,6 +298,7 @@ __all__ = [
     "SettingsError",
     "Shared",
     "Specification",
+    "Standing",
     "StatementTimeoutError",
     "Step",
     "StepStatus",

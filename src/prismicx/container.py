@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from dependency_injector import containers, providers
 from pydantic import SecretStr
 
-from prismicx.adapters.beanie import BeanieBackend, BeaniePluginSchemas, MongoDBClient
+from prismicx.adapters.beanie import BeanieBackend, BeaniePluginSchemas, MongoDBClient, TenantLogins
 from prismicx.adapters.connection_secrets import EnvironmentSecrets
 from prismicx.adapters.log_telemetry import LogTelemetry
+from prismicx.adapters.logged_refresh import LoggedRefresh
 from prismicx.adapters.memory import MemoryBackend, MemoryPluginSchemas
 from prismicx.adapters.sqlalchemy import DatabaseClient, SqlAlchemyBackend, TenantProof
 from prismicx.application.directory import TenantDirectory
@@ -32,6 +33,7 @@ from prismicx.application.plugins import PluginInstallation
 from prismicx.application.provisioning import TenantProvisioning
 from prismicx.application.rollouts import PluginRollouts
 from prismicx.domain.connections import ConnectionSecrets
+from prismicx.domain.cursors import CursorKeys
 from prismicx.domain.errors import SettingsError
 from prismicx.domain.placement import EntityMapping
 from prismicx.domain.ports import Backend, EventHandler, PluginSchemas, ProvisioningStep
@@ -85,6 +87,10 @@ def _tenant_proof(settings: Settings) -> TenantProof | None:
     return None if settings.tenant_proof_keys is None else TenantProof.parse(settings.tenant_proof_keys)
 
 
+def _cursor_keys(settings: Settings) -> CursorKeys | None:
+    return None if settings.cursor_keys is None else CursorKeys.parse(settings.cursor_keys)
+
+
 def _mongo_client(settings: Settings) -> MongoDBClient:
     if settings.mongo_uri is None:
         raise SettingsError([f"this service has no MongoDB: {PREFIX}MONGO_URI is not set"])
@@ -94,6 +100,14 @@ def _mongo_client(settings: Settings) -> MongoDBClient:
 def _mongo_system_client(settings: Settings) -> MongoDBClient | None:
     uri = settings.mongo_system_uri
     return None if uri is None else MongoDBClient(uri.get_secret_value(), settings.mongo_database)
+
+
+def _tenant_logins(settings: Settings) -> TenantLogins | None:
+    return None if settings.mongo_user_keys is None else TenantLogins.parse(settings.mongo_user_keys)
+
+
+def _max_logins(settings: Settings) -> int:
+    return settings.max_mongo_logins
 
 
 def _telemetry(settings: Settings) -> Telemetry | None:
@@ -112,7 +126,7 @@ def _max_dedicated(settings: Settings) -> int:
 
 
 def _directory(container: Container, settings: Settings) -> TenantDirectory:
-    return TenantDirectory(container.registry, max_age=settings.tenant_max_age)
+    return TenantDirectory(container.registry, max_age=settings.tenant_max_age, observer=LoggedRefresh())
 
 
 def _registry(container: Container, settings: Settings) -> Backend:
@@ -208,6 +222,7 @@ class Container(containers.DeclarativeContainer):
     postgres_client: providers.Provider[DatabaseClient] = providers.Singleton(_postgres_client, settings)
     postgres_admin_client: providers.Provider[DatabaseClient] = providers.Singleton(_postgres_admin_client, settings)
     tenant_proof: providers.Provider[TenantProof | None] = providers.Singleton(_tenant_proof, settings)
+    cursor_keys: providers.Provider[CursorKeys | None] = providers.Singleton(_cursor_keys, settings)
     postgres_system_client: providers.Provider[DatabaseClient | None] = providers.Singleton(_system_client, settings)
     postgres_relay_client: providers.Provider[DatabaseClient | None] = providers.Singleton(_relay_client, settings)
     postgres: providers.Provider[Backend] = providers.Singleton(
@@ -226,6 +241,7 @@ class Container(containers.DeclarativeContainer):
         secrets=connection_secrets,
         max_dedicated=max_dedicated,
         telemetry=telemetry,
+        cursor_keys=cursor_keys,
     )
     mongo_client: providers.Provider[MongoDBClient] = providers.Singleton(_mongo_client, settings)
     mongo_system_client: providers.Provider[MongoDBClient | None] = providers.Singleton(_mongo_system_client, settings)
@@ -241,7 +257,10 @@ class Container(containers.DeclarativeContainer):
         outbox=outbox,
         secrets=connection_secrets,
         max_dedicated=max_dedicated,
+        logins=providers.Singleton(_tenant_logins, settings),
+        max_logins=providers.Callable(_max_logins, settings),
         telemetry=telemetry,
+        cursor_keys=cursor_keys,
     )
     memory: providers.Provider[Backend] = providers.Singleton(MemoryBackend, ())
     registry: providers.Provider[Backend] = providers.Callable(_registry, __self__, settings)
@@ -285,6 +304,7 @@ def use_memory(container: Container) -> None:
                     on_commit=container.on_commit,
                     outbox=container.outbox,
                     telemetry=container.telemetry,
+                    cursor_keys=container.cursor_keys,
                 )
             )
 
@@ -292,6 +312,8 @@ def use_memory(container: Container) -> None:
 @asynccontextmanager
 async def running(container: Container) -> AsyncIterator[Container]:
     """Start every backend of the container for the length of the block, and close them in the reverse order.
+
+    Meanwhile its directory of tenants keeps itself fresh, from the first unit of work on.
 
     Raises:
         DatabaseUnavailableError: a database does not answer; those that were started are closed.
@@ -302,6 +324,7 @@ async def running(container: Container) -> AsyncIterator[Container]:
         for backend in dict.fromkeys((*container.backends(), container.registry())):
             stack.push_async_callback(backend.close)
             await backend.start()
+        await stack.enter_async_context(container.directory())
         yield container
 
 

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
             migrations, past any pooler; without it `postgres_dsn` is used.
         tenant_proof_keys: with them PostgreSQL believes no tenant's name without a proof; the current key, and while
             keys change a comma and the one before it. Each is 32 printable ASCII characters or more, made at random.
+        cursor_keys: sign the cursors of pages, the same in every process of the service: the key that signs, and while
+            keys change a comma and those that are still believed. Each is 32 printable ASCII characters or more, made
+            at random. Without them a cursor is good only in the process that made it.
         postgres_system_dsn: the same database with the login for work over all tenants; without it a service has no
             system units of work on PostgreSQL.
         postgres_outbox_dsn: the same database with the login that delivers events and may do nothing else; without it
@@ -60,13 +63,18 @@ class Settings(BaseSettings):
         mongo_uri: `mongodb://user:password@host:port/`, a replica set; `None` without MongoDB.
         mongo_system_uri: the same deployment with the login for work over all tenants; without it a service has no
             system units of work on MongoDB.
+        mongo_user_keys: with them each tenant's units of work log in to MongoDB as a user of the tenant's own, which
+            reaches no other tenant's databases; the current key, and while keys change a comma and the one before it,
+            as for `tenant_proof_keys`.
         mongo_database: the database of shared collections and of the registry.
         registry: the database that keeps tenants and plugins, for the whole platform; PostgreSQL unless there is none.
             `memory` forgets it when the process ends.
         max_dedicated_databases: of each backend, pools of dedicated tenants' databases that are kept open, 1 or more.
             A pool that is in use is never closed, so more are open only while more are in use.
-        tenant_max_age: seconds for which a tenant's state may be remembered, so also how long a suspended tenant is
-            still let in at most; 0 asks the registry each time.
+        tenant_max_age: seconds for which a tenant's state may be remembered, so also how long a tenant that another
+            process has suspended is still let in at most; 0 asks the registry each time.
+        max_mongo_logins: with `mongo_user_keys`, tenants' pools that are kept open, 1 or more; as for
+            `max_dedicated_databases`.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -74,6 +82,7 @@ class Settings(BaseSettings):
     postgres_dsn: SecretStr | None = None
     postgres_admin_dsn: SecretStr | None = None
     tenant_proof_keys: SecretStr | None = None
+    cursor_keys: SecretStr | None = None
     postgres_system_dsn: SecretStr | None = None
     postgres_outbox_dsn: SecretStr | None = None
     outbox: bool = False
@@ -83,9 +92,11 @@ class Settings(BaseSettings):
     telemetry: TelemetryName = "none"
     mongo_uri: SecretStr | None = None
     mongo_system_uri: SecretStr | None = None
+    mongo_user_keys: SecretStr | None = None
     mongo_database: str = "prismicx"
     registry: RegistryName = Field(default_factory=_where_configured)
     max_dedicated_databases: int = Field(default=16, ge=1, le=10_000)
+    max_mongo_logins: int = Field(default=100, ge=1, le=10_000)
     tenant_max_age: float = Field(default=DEFAULT_MAX_AGE, ge=0, le=3600, allow_inf_nan=False)
 
     @classmethod
@@ -137,6 +148,8 @@ class Settings(BaseSettings):
             raise ValueError(f"{PREFIX}POSTGRES_OUTBOX_DSN is of no use without {needed}")
         if self.mongo_system_uri is not None and self.mongo_uri is None:
             raise ValueError(f"{PREFIX}MONGO_SYSTEM_URI is of no use without {PREFIX}MONGO_URI")
+        if self.mongo_user_keys is not None and self.mongo_uri is None:
+            raise ValueError(f"{PREFIX}MONGO_USER_KEYS is of no use without {PREFIX}MONGO_URI")
         if self.min_pool_size > self.max_pool_size:
             raise ValueError(f"{PREFIX}MIN_POOL_SIZE is larger than {PREFIX}MAX_POOL_SIZE")
         return self

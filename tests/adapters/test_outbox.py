@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from prismicx.adapters.backend import TrackedBackend
-from prismicx.adapters.dedicated import Lease
 from prismicx.adapters.memory import MemoryBackend, MemoryUnitOfWork
 from prismicx.adapters.unit_of_work import TrackedUnitOfWork
 from prismicx.domain.errors import UnsupportedOperationError
@@ -56,7 +55,7 @@ async def test_work_over_all_tenants_stores_each_tenants_events(backend: MemoryB
 
 async def test_a_dedicated_tenants_events_are_refused_before_anything_is_committed(backend: MemoryBackend) -> None:
     async with backend.unit_of_work(ACME) as uow:
-        uow._lease = Lease(None, lambda: None)  # a client that nobody asks anything of
+        uow._is_dedicated = True
         uow.repository(Widgets).add(widget := Widget())
         widget.record(Sold(number=1))
         with pytest.raises(UnsupportedOperationError, match="dedicated"):

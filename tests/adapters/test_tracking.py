@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from prismicx.adapters.tracking import FIRST_VERSION, Removal, Tracker, Update
+from prismicx.adapters.change_set import FIRST_VERSION, Removal, Update
+from prismicx.adapters.tracking import Tracker
 from prismicx.domain.entity import stamp
 from prismicx.domain.errors import DuplicateEntityError, EntityNotFoundError
 from prismicx.domain.identifiers import TenantId

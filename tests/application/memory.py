@@ -8,12 +8,14 @@ from typing import Any
 from prismicx.adapters.ledgers import Turn
 from prismicx.adapters.memory.backend import MemoryBackend
 from prismicx.adapters.memory.provisioning import MemoryPluginSchemas
+from prismicx.adapters.memory.registry_feed import MemoryRegistryFeed
 from prismicx.adapters.memory.unit_of_work import MemoryUnitOfWork
 from prismicx.adapters.terms import Terms
 from prismicx.domain.errors import ConcurrencyError, DatabaseUnavailableError, ProvisioningError
 from prismicx.domain.events import DomainEvent
 from prismicx.domain.identifiers import PluginType, TenantId
 from prismicx.domain.ports import ProvisioningStep
+from prismicx.domain.registry_feed import RegistryReading
 from prismicx.domain.tenancy import Tenant
 
 
@@ -41,6 +43,7 @@ class Registry(MemoryBackend):
         super().__init__([], on_commit=self._remember)
         self.events: list[DomainEvent] = []
         self.reads = 0
+        self.readings: list[RegistryReading] = []
         self.commits = 0
         self.dies_before: int | None = None
         self.dies_after: int | None = None
@@ -59,8 +62,32 @@ class Registry(MemoryBackend):
     async def _remember(self, tenant: TenantId | None, events: Sequence[DomainEvent]) -> None:
         self.events.extend(events)
 
+    @property
+    def registry_feed(self) -> MemoryRegistryFeed:
+        return WatchedFeed(self)
+
     def _unit(self, tenant: TenantId | None, *, terms: Terms) -> MemoryUnitOfWork:
         return RegistryUnit(self, tenant, terms=terms)
+
+
+class WatchedFeed(MemoryRegistryFeed):
+    """What changes in such a registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__(registry._store)
+        self._registry = registry
+
+    async def read(self, since: int | None) -> RegistryReading:
+        self._registry.reads += 1
+        if self._registry.gate is not None:
+            await self._registry.gate.wait()
+        if self._registry.unavailable:
+            raise DatabaseUnavailableError("registry:5432", "is it running?")
+        reading = await super().read(since)
+        self._registry.readings.append(reading)
+        if self._registry.gate_after_reading is not None:
+            await self._registry.gate_after_reading.wait()
+        return reading
 
 
 class RegistryUnit(MemoryUnitOfWork):

@@ -5,11 +5,19 @@ import asyncio
 import pytest
 from tests.application.memory import Registry
 
+from prismicx.adapters.backend import TrackedBackend
 from prismicx.adapters.memory.backend import MemoryBackend
 from prismicx.application.directory import TenantDirectory
 from prismicx.application.provisioning import TenantProvisioning
-from prismicx.domain.errors import DatabaseUnavailableError, InvalidNameError, TenantNotActiveError, TenantNotFoundError
+from prismicx.domain.errors import (
+    DatabaseUnavailableError,
+    InvalidNameError,
+    TenantNotActiveError,
+    TenantNotFoundError,
+    UnsupportedOperationError,
+)
 from prismicx.domain.identifiers import Region, TenantId, Tier
+from prismicx.domain.registry import TenantRepository
 
 ACME = TenantId("acme")
 GLOBEX = TenantId("globex")
@@ -162,6 +170,40 @@ async def test_many_tasks_share_one_failure_and_the_next_reads_again(office: Off
     await office.directory.admit(ACME)
 
 
+async def test_a_reading_that_began_too_long_ago_is_not_shared(office: Office) -> None:
+    gate = office.registry.gate = asyncio.Event()
+    first = asyncio.create_task(office.directory.admit(ACME))
+    await asyncio.sleep(0)
+    office.clock.now += 5.1
+    late = asyncio.create_task(office.directory.admit(ACME))
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(first, late)
+
+    assert office.registry.reads == 2
+
+
+async def test_once_a_minute_everything_is_read(office: Office) -> None:
+    for _ in range(14):
+        await office.directory.admit(ACME)
+        office.clock.now += 5.0
+
+    assert [reading.is_whole for reading in office.registry.readings] == [True, *[False] * 11, True, False]
+
+
+async def test_what_is_gone_from_the_registry_is_forgotten(office: Office) -> None:
+    await office.directory.admit(ACME)
+    async with office.registry.registry() as unit:
+        tenants = unit.repository(TenantRepository)
+        tenants.remove(await tenants.of(ACME))
+        await unit.commit()
+    office.clock.now += 5.0
+
+    with pytest.raises(TenantNotFoundError):
+        await office.directory.admit(ACME)
+    assert [reading.is_whole for reading in office.registry.readings] == [True, False]
+
+
 async def test_a_task_that_is_cancelled_while_reading_leaves_it_to_the_next(office: Office) -> None:
     office.registry.gate = asyncio.Event()
     first, second = (asyncio.create_task(office.directory.admit(ACME)) for _ in range(2))
@@ -251,3 +293,11 @@ async def test_a_connection_that_is_no_name_is_refused_before_anything_is_record
 
     assert "pa55word" not in str(refused.value)
     assert [tenant.tenant_id for tenant in await office.here.list()] == [ACME]
+
+
+async def test_a_backend_without_a_feed_is_no_registry() -> None:
+    class Feedless(MemoryBackend):
+        registry_feed = TrackedBackend.registry_feed  # type: ignore[assignment]  # what a backend has that says nothing
+
+    with pytest.raises(UnsupportedOperationError, match="Feedless"):
+        await TenantDirectory(lambda: Feedless([])).admit(ACME)

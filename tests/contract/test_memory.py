@@ -9,6 +9,7 @@ from tests.contract.opened import opened_memory
 
 from prismicx.domain.ports import Backend
 from prismicx.testing.contracts import (
+    RegistryFeedContract,
     RepositoryContract,
     SpecificationContract,
     TenancyContract,
@@ -22,5 +23,7 @@ async def backend() -> AsyncIterator[Backend]:
         yield backend
 
 
-class TestMemory(UnitOfWorkContract, RepositoryContract, TenancyContract, SpecificationContract):
-    """The memory backend keeps every promise."""
+class TestMemory(UnitOfWorkContract, RegistryFeedContract, RepositoryContract, TenancyContract, SpecificationContract):
+    """The memory backend keeps every promise, and says that it has no locks."""
+
+    has_locks = False

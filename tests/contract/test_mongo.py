@@ -10,6 +10,7 @@ from tests.contract.opened import opened_mongo, place_maker
 from prismicx.adapters.beanie import BeanieBackend
 from prismicx.domain.isolation import Isolation
 from prismicx.testing.contracts import (
+    RegistryFeedContract,
     RepositoryContract,
     SpecificationContract,
     TenancyContract,
@@ -25,10 +26,11 @@ async def backend(prismicx_mongo_server: MongoServer) -> AsyncIterator[BeanieBac
         yield backend
 
 
-class TestMongo(UnitOfWorkContract, RepositoryContract, TenancyContract, SpecificationContract):
+class TestMongo(UnitOfWorkContract, RegistryFeedContract, RepositoryContract, TenancyContract, SpecificationContract):
     """MongoDB keeps every promise, and says that it has no savepoints."""
 
     has_savepoints = False
+    has_locks = False
     isolations = frozenset((Isolation.READ_COMMITTED, Isolation.REPEATABLE_READ))
 
     @pytest.fixture

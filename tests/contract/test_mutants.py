@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.contract.opened import opened_memory
 
-from prismicx.adapters import tracking
+from prismicx.adapters import snapshots, tracking
 from prismicx.adapters.fields import Kind, fields_of
 from prismicx.adapters.memory import MemoryBackend, MemoryUnitOfWork, repository
 from prismicx.adapters.memory.store import Overlay
@@ -186,14 +186,22 @@ async def test_an_identity_map_that_is_off(backend: MemoryBackend, monkeypatch: 
 
 
 async def test_a_snapshot_that_is_skipped(backend: MemoryBackend, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(tracking, "_snapshot", lambda entity: {})
+    remember_all = Tracker.remember_all
+
+    def remember_without(self: Tracker, entities: Sequence[Any], *, changeable: bool) -> None:
+        remember_all(self, entities, changeable=False)
+
+    monkeypatch.setattr(Tracker, "remember_all", remember_without)
+    monkeypatch.setattr(
+        Tracker, "remember", lambda self, entity, changeable: remember_without(self, (entity,), changeable=changeable)
+    )
 
     await assert_contract_catches(Contract.test_a_change_is_written_without_being_asked_for, backend)
     await assert_contract_catches(Contract.test_every_attribute_can_change, backend)
 
 
 async def test_structures_that_are_compared_by_reference(backend: MemoryBackend, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(tracking, "_compared_by_form", lambda kind: ())
+    monkeypatch.setattr(snapshots, "_compared_by_form", lambda kind: ())
 
     await assert_contract_catches(Contract.test_a_structure_that_changes_in_place_is_written, backend)
 
@@ -202,13 +210,13 @@ async def test_decimals_that_are_compared_by_value(backend: MemoryBackend, monke
     def structures_only(kind: Any) -> tuple[tuple[str, Any], ...]:
         return tuple((found.name, found.plain) for found in fields_of(kind) if found.kind is Kind.STRUCTURE)
 
-    monkeypatch.setattr(tracking, "_compared_by_form", structures_only)
+    monkeypatch.setattr(snapshots, "_compared_by_form", structures_only)
 
     await assert_contract_catches(Contract.test_a_change_of_a_decimals_scale_is_a_change, backend)
 
 
 async def test_writes_of_what_did_not_change(backend: MemoryBackend, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(tracking, "_changed", lambda tracked: ("name",))
+    monkeypatch.setattr(tracking, "changed_since", lambda entity, before: ("name",))
 
     await assert_contract_catches(Contract.test_what_did_not_change_is_not_written, backend)
 

@@ -49,7 +49,7 @@ async def test_a_version_check_that_is_missing(backend: MemoryBackend, monkeypat
 
 
 async def test_versions_that_stand_still(backend: MemoryBackend, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(tracking, "stamp", lambda entity, version, tenant: entity)
+    monkeypatch.setattr(tracking, "renumbered", lambda entities, versions: [entity.version for entity in entities])
 
     await assert_contract_catches(Contract.test_versions_count_the_writes, backend)
 

@@ -71,7 +71,7 @@ async def no_policy(database: PostgresDatabase, postgres: SqlAlchemyBackend) -> 
 
 @pytest.fixture
 def no_predicate(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(statements, "_scoped", lambda statement, placed, table: statement)
+    monkeypatch.setattr(statements, "scoped", lambda statement, placed, table: statement)
 
 
 # --- PostgreSQL: two walls around a tenant. ---
@@ -186,13 +186,13 @@ async def test_a_filter_that_does_not_name_the_tenant(mongo: BeanieBackend, monk
 async def test_databases_that_are_everybodys(mongo: BeanieBackend, monkeypatch: Patch, kept: Kept) -> None:
     monkeypatch.setattr(Documents, "scope", lambda self: {})
     monkeypatch.setattr("prismicx.adapters.beanie.unit_of_work.own_database", lambda mapping, tenant: None)
-    monkeypatch.setattr(Documents, "document", _with_any_tenant(Documents.document))
+    monkeypatch.setattr(Documents, "new", _with_any_tenant(Documents.new))
 
     await assert_contract_catches(TenancyContract.test_another_tenant_sees_nothing, mongo, kept=kept)
 
 
-def _with_any_tenant(document: Any) -> Any:
-    return lambda self, entity: {**document(self, entity), "tenant_id": "anybody"}
+def _with_any_tenant(new: Any) -> Any:
+    return lambda self, entities: [{**document, "tenant_id": "anybody"} for document in new(self, entities)]
 
 
 async def test_a_version_check_that_is_missing_on_mongo(mongo: BeanieBackend, monkeypatch: Patch) -> None:

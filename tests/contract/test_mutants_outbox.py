@@ -32,6 +32,7 @@ from prismicx.domain.outbox import Claim, OutboxEntry, RecordedEvent
 from prismicx.domain.ports import UnitOfWork
 from prismicx.testing.contracts import HandlingContract, OutboxContract, assert_contract_catches
 from prismicx.testing.databases import MongoServer, PostgresDatabases
+from prismicx.testing.examples import Widget
 
 Patch = pytest.MonkeyPatch
 
@@ -119,10 +120,10 @@ async def test_a_savepoint_that_leaves_events_behind(memory: MemoryBackend, monk
     def restore_but_events(self: Tracker, memento: Any) -> None:
         before = self.recorded_events()
         restore(self, memento)
-        for tracked in self._known.values():
-            tracked.entity.take_events()
+        for entity in self.held(Widget):
+            entity.take_events()
             for event in before:
-                tracked.entity.record(event)
+                entity.record(event)
 
     monkeypatch.setattr(Tracker, "restore", restore_but_events)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.contract.opened import opened_memory
 
-from prismicx.adapters import repository as tracked
+from prismicx.adapters import reading
 from prismicx.adapters.fields import entity_from
 from prismicx.adapters.memory import MemoryBackend, MemoryRepository, MemoryUnitOfWork
 from prismicx.adapters.memory import repository as in_memory
@@ -18,8 +18,9 @@ from prismicx.adapters.memory.specification import matching
 from prismicx.adapters.memory.store import Overlay
 from prismicx.adapters.repository import TrackedRepository
 from prismicx.domain import criteria
+from prismicx.domain.cursors import Cursor
 from prismicx.domain.errors import UnitOfWorkClosedError
-from prismicx.domain.pages import Cursor, Page
+from prismicx.domain.pages import Page
 from prismicx.domain.placement import EntityMapping
 from prismicx.domain.registry import TenantRepository
 from prismicx.domain.specification import Order, Specification
@@ -180,7 +181,7 @@ async def test_a_last_page_that_promises_another(backend: MemoryBackend, monkeyp
 
 
 async def test_pages_of_any_size(backend: MemoryBackend, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(tracked, "_require_positive", lambda name, value: None)
+    monkeypatch.setattr(reading, "require_positive", lambda name, value: None)
 
     await assert_contract_catches(RepositoryContract.test_a_page_has_a_size, backend)
 

@@ -15,8 +15,9 @@ from prismicx.adapters.memory.mapping import Row, Table
 from prismicx.adapters.memory.specification import matching
 from prismicx.adapters.repository import TrackedRepository
 from prismicx.adapters.tracking import Tracker
-from prismicx.domain import attribute, criteria, pages
+from prismicx.domain import attribute, criteria
 from prismicx.domain.errors import MappingError
+from prismicx.domain.following import Following
 from prismicx.domain.pages import PageQuery
 from prismicx.domain.specification import Comparison, Order, Specification
 from prismicx.testing.contracts import RepositoryContract, SpecificationContract, assert_contract_catches
@@ -68,8 +69,9 @@ async def test_a_stream_of_one_batch(backend: MemoryBackend, monkeypatch: Patch)
 
 
 async def test_tracking_what_should_not_be_tracked(backend: MemoryBackend, monkeypatch: Patch) -> None:
-    resolve = TrackedRepository._resolve
-    monkeypatch.setattr(TrackedRepository, "_resolve", lambda self, row, track=True: resolve(self, row))
+    resolved = TrackedRepository._resolved
+    monkeypatch.setattr(TrackedRepository, "_resolved", lambda self, rows, track: resolved(self, rows, track=True))
+    monkeypatch.setattr(TrackedRepository, "_untracked", lambda self, rows: map(self._resolve, rows))
 
     await assert_contract_catches(RepositoryContract.test_what_is_listed_untracked_or_streamed_is_not_written, backend)
 
@@ -93,14 +95,19 @@ async def test_counting_without_criteria(backend: MemoryBackend, monkeypatch: Pa
 async def test_adding_a_part_of_many(backend: MemoryBackend, monkeypatch: Patch) -> None:
     monkeypatch.setattr(TrackedRepository, "_require_kind", lambda self, aggregates: None)
 
-    await assert_contract_catches(RepositoryContract.test_many_are_added_all_or_none, backend)
+    await assert_contract_catches(RepositoryContract.test_many_are_added_all_or_none, backend, raising=KeyError)
 
 
 # --- Pages. ---
 
 
 async def test_pages_that_lose_the_nulls(backend: MemoryBackend, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(pages, "_is_nullable", lambda order: False)
+    holds = Following.holds
+
+    def holds_of_none(self: Following, value_of: Any) -> bool:
+        return holds(self, value_of) and all(value_of(key.attribute) is not None for key in self.order)
+
+    monkeypatch.setattr(Following, "holds", holds_of_none)
 
     await assert_contract_catches(
         RepositoryContract.test_pages_joined_are_the_whole_list, backend, order=(Order(Widget, "note"),)
@@ -108,13 +115,13 @@ async def test_pages_that_lose_the_nulls(backend: MemoryBackend, monkeypatch: Pa
 
 
 async def test_cursors_for_everything(backend: MemoryBackend, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(PageQuery, "_fingerprint", lambda self: "")
+    monkeypatch.setattr(PageQuery, "_context", lambda self, way: b"")
 
     await assert_contract_catches(RepositoryContract.test_a_cursor_of_anything_else_is_refused, backend)
 
 
 async def test_cursors_that_nobody_reads_closely(backend: MemoryBackend, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(PageQuery, "_keys", lambda self, cursor: ["", Widget().id])
+    monkeypatch.setattr(PageQuery, "_place", lambda self, cursor, way: ("", Widget().id))
 
     await assert_contract_catches(RepositoryContract.test_a_damaged_cursor_is_refused, backend)
 
@@ -153,7 +160,7 @@ async def test_times_that_lose_their_zone(backend: MemoryBackend, monkeypatch: P
 
 
 async def test_values_that_are_not_checked(backend: MemoryBackend, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(tracking, "plain_values", lambda entity: {})
+    monkeypatch.setattr(tracking, "columns_of", lambda entities: [])
 
     await assert_contract_catches(
         RepositoryContract.test_what_not_every_database_can_keep_is_refused_before_any_write,

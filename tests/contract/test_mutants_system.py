@@ -81,7 +81,7 @@ async def test_a_system_unit_that_leaves_tenants_out(
 async def test_an_identity_map_without_the_tenant(
     backend: MemoryBackend, known: dict[str, Any], monkeypatch: Patch
 ) -> None:
-    monkeypatch.setattr(SystemTracker, "_key", Tracker._key)
+    monkeypatch.setattr(SystemTracker, "_identities", Tracker._identities)
     monkeypatch.setattr(MemorySystemRepository, "_identity", lambda self, row: row.values["id"])
 
     await assert_contract_catches(SystemReadingContract.test_one_row_is_one_object, backend, **known)
@@ -131,6 +131,16 @@ async def test_a_system_unit_that_adds_to_nobody(
     monkeypatch.setattr(SystemRepository, "add_many", TrackedRepository.add_many)
 
     await assert_contract_catches(SystemWritingContract.test_adding_needs_a_tenants_own_unit, backend, **known)
+
+
+async def test_a_system_unit_that_writes_by_criteria(
+    backend: MemoryBackend, known: dict[str, Any], monkeypatch: Patch
+) -> None:
+    monkeypatch.setattr(SystemRepository, "_require_writing", TrackedRepository._require_writing)
+
+    await assert_contract_catches(
+        SystemWritingContract.test_writing_by_key_or_by_criteria_needs_a_tenants_own_unit, backend, **known
+    )
 
 
 async def test_a_system_unit_that_writes_the_registry(

@@ -80,7 +80,7 @@ async def test_a_find_among_nobodys(backend: MemoryBackend, known: dict[str, Any
 async def test_a_tenants_cursor_that_opens_all(
     backend: MemoryBackend, known: dict[str, Any], monkeypatch: Patch
 ) -> None:
-    monkeypatch.setattr(PageQuery, "_fingerprint", lambda self: "")
+    monkeypatch.setattr(PageQuery, "_context", lambda self, way: b"")
     monkeypatch.setattr(SystemRepository, "_total", TrackedRepository._total)
 
     await assert_contract_catches(SystemReadingContract.test_a_tenants_cursor_is_refused, backend, **known)
@@ -121,7 +121,7 @@ async def test_a_reach_without_bounds(backend: MemoryBackend, known: dict[str, A
 async def test_writes_to_whoever_was_read_last(
     backend: MemoryBackend, known: dict[str, Any], monkeypatch: Patch
 ) -> None:
-    monkeypatch.setattr(SystemTracker, "_key", lambda self, entity: (type(entity), (None, entity.id)))
+    monkeypatch.setattr(SystemTracker, "_identities", lambda self, entities: [(None, each.id) for each in entities])
     monkeypatch.setattr(SystemRepository, "_resolve", _resolved_by_id(SystemRepository._resolve))
 
     await assert_contract_catches(

@@ -132,7 +132,7 @@ async def test_a_commit_of_one_placement_only(backend: MemoryBackend, monkeypatc
 
 
 async def test_cursors_that_cross_over(backend: MemoryBackend, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(PageQuery, "_fingerprint", lambda self: "")
+    monkeypatch.setattr(PageQuery, "_context", lambda self, way: b"")
 
     await assert_contract_catches(TenancyContract.test_a_cursor_of_another_tenant_is_refused, backend)
 

@@ -10,11 +10,12 @@ import pytest
 from tests.contract.opened import opened_memory
 
 from prismicx.adapters import tracking
+from prismicx.adapters.change_set import Changes
 from prismicx.adapters.fields import fields_of
 from prismicx.adapters.memory import MemoryBackend, MemoryUnitOfWork
 from prismicx.adapters.memory.mapping import Key, Row
 from prismicx.adapters.memory.store import Overlay
-from prismicx.adapters.tracking import Changes, Tracker
+from prismicx.adapters.tracking import Tracker
 from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.errors import ConcurrencyError, DuplicateEntityError, EntityNotFoundError, UnitOfWorkClosedError
 from prismicx.domain.events import DomainEvent
@@ -44,9 +45,9 @@ async def test_additions_that_are_not_found_by_their_unit(backend: MemoryBackend
 
 async def test_additions_that_are_all_taken_for_new(backend: MemoryBackend, monkeypatch: Patch) -> None:
     def add_anew(self: Tracker, entities: Sequence[AggregateRoot]) -> None:
+        self.remember_all(entities, changeable=False)
         for entity in entities:
-            self.remember(entity, changeable=False)
-            self._known[self._key(entity)].state = tracking._State.ADDED
+            self._held[type(entity)].added[entity.id] = entity
 
     monkeypatch.setattr(Tracker, "add", add_anew)
 
@@ -61,8 +62,8 @@ async def test_additions_that_are_all_taken_for_new(backend: MemoryBackend, monk
 async def test_additions_whose_later_changes_are_not_looked_for(backend: MemoryBackend, monkeypatch: Patch) -> None:
     written = Tracker.written
 
-    def written_for_good(self: Tracker, changes: Changes) -> None:
-        written(self, changes)
+    def written_for_good(self: Tracker, changes: Changes, *, last: bool) -> None:
+        written(self, changes, last=last)
         for added in changes.inserts.values():
             for entity in added:
                 self.remember(entity, changeable=False)
@@ -82,7 +83,9 @@ async def test_removals_that_their_unit_forgets(backend: MemoryBackend, monkeypa
 
 async def test_removals_of_what_was_never_written(backend: MemoryBackend, monkeypatch: Patch) -> None:
     def mark(self: Tracker, entity: AggregateRoot) -> None:
-        self._known[self._key(entity)].state = tracking._State.REMOVED
+        held = self._held[type(entity)]
+        held.removed[entity.id] = held.present.pop(entity.id)
+        held.added.clear()
 
     monkeypatch.setattr(Tracker, "remove", mark)
 
@@ -94,11 +97,11 @@ async def test_removals_of_what_was_never_written(backend: MemoryBackend, monkey
 async def test_removals_that_keep_their_identity(backend: MemoryBackend, monkeypatch: Patch) -> None:
     written = Tracker.written
 
-    def written_and_kept(self: Tracker, changes: Changes) -> None:
-        written(self, changes)
+    def written_and_kept(self: Tracker, changes: Changes, *, last: bool) -> None:
+        written(self, changes, last=last)
         for removals in changes.removals.values():
             for removal in removals:
-                self._known[self._key(removal.entity)].state = tracking._State.REMOVED
+                self._held[type(removal.entity)].removed[removal.entity.id] = removal.entity
 
     monkeypatch.setattr(Tracker, "written", written_and_kept)
 
@@ -108,10 +111,10 @@ async def test_removals_that_keep_their_identity(backend: MemoryBackend, monkeyp
 
 
 async def test_changes_that_are_not_checked_before_they_are_written(backend: MemoryBackend, monkeypatch: Patch) -> None:
-    def unchecked(tracked: Any) -> tuple[str, ...]:
-        return tuple(found.name for found in fields_of(type(tracked.entity)))
+    def unchecked(entity: AggregateRoot, before: Any) -> tuple[str, ...]:
+        return tuple(found.name for found in fields_of(type(entity)))
 
-    monkeypatch.setattr(tracking, "_changed", unchecked)
+    monkeypatch.setattr(tracking, "changed_since", unchecked)
 
     await assert_contract_catches(
         Contract.test_a_change_to_what_cannot_be_stored_is_refused_and_can_be_taken_back,
@@ -122,7 +125,7 @@ async def test_changes_that_are_not_checked_before_they_are_written(backend: Mem
 
 async def test_last_words_that_nobody_hears(backend: MemoryBackend, monkeypatch: Patch) -> None:
     def of_the_living(self: Tracker) -> list[DomainEvent]:
-        living = [tracked.entity for tracked in self._known.values() if tracked.state in tracking._PRESENT]
+        living = [entity for held in self._held.values() for entity in held.present.values()]
         return [event for entity in living for event in entity.take_events()]
 
     monkeypatch.setattr(Tracker, "take_events", of_the_living)

@@ -10,6 +10,7 @@ from tests.contract.opened import opened_postgres, place_maker
 from prismicx.adapters.sqlalchemy import SqlAlchemyBackend
 from prismicx.domain.isolation import Isolation
 from prismicx.testing.contracts import (
+    RegistryFeedContract,
     RepositoryContract,
     SpecificationContract,
     TenancyContract,
@@ -25,7 +26,9 @@ async def backend(prismicx_postgres15_server: PostgresServer) -> AsyncIterator[S
         yield backend
 
 
-class TestPostgres15(UnitOfWorkContract, RepositoryContract, TenancyContract, SpecificationContract):
+class TestPostgres15(
+    UnitOfWorkContract, RegistryFeedContract, RepositoryContract, TenancyContract, SpecificationContract
+):
     """PostgreSQL 15 keeps every promise."""
 
     isolations = frozenset(Isolation)

@@ -10,6 +10,7 @@ from tests.contract.opened import opened_postgres, place_maker
 from prismicx.adapters.sqlalchemy import SqlAlchemyBackend
 from prismicx.domain.isolation import Isolation
 from prismicx.testing.contracts import (
+    RegistryFeedContract,
     RepositoryContract,
     SpecificationContract,
     TenancyContract,
@@ -25,7 +26,9 @@ async def backend(prismicx_postgres_server: PostgresServer) -> AsyncIterator[Sql
         yield backend
 
 
-class TestPostgres18(UnitOfWorkContract, RepositoryContract, TenancyContract, SpecificationContract):
+class TestPostgres18(
+    UnitOfWorkContract, RegistryFeedContract, RepositoryContract, TenancyContract, SpecificationContract
+):
     """PostgreSQL 18 keeps every promise."""
 
     isolations = frozenset(Isolation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ def rows() -> list[Row]:
     return [(tests, twins[0]) for tests, twins in found]
 
 
+@cache
 def sources(folder: Path) -> dict[Name, str]:
     """Return the source of every test in a folder."""
     found = {}

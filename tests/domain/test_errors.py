@@ -15,6 +15,7 @@ EVERY_ERROR = [
     errors.InvalidNameError("region", "X", "upper case"),
     errors.InvalidSpecificationError("no such thing"),
     errors.UnknownAttributeError("Customer", "mail", ("id", "email")),
+    errors.InvalidKeyError("Customer", ("name",), "it is no unique key"),
     errors.InvalidCursorError("damaged"),
     errors.UnstorableValueError("Customer", "name", "a NUL"),
     errors.MappingError(["one", "two"]),

@@ -12,14 +12,14 @@ class Line(Wire):
 
     It also cuts what a `Wire` cuts: each question that holds the bytes of `cut_before` or `cut_after`.
 
-    Args:
+    Attributes:
         awaits_answers: where a question still reaches the server, cut only when its answer comes, so that the server
             is done before anybody can ask again. Otherwise whoever asks again may meet the first question at work.
     """
 
-    def __init__(self, host: str, port: int, *, awaits_answers: bool = False) -> None:
+    def __init__(self, host: str, port: int) -> None:
         super().__init__(host, port)
-        self._awaits_answers = awaits_answers
+        self.awaits_answers = False
         self._unheard: set[asyncio.Event] = set()
         self._until_cut = 0
         self._lets_pass = False
@@ -44,6 +44,7 @@ class Line(Wire):
         self._until_cut = 0
         self._is_open = True
         self._is_dumb = False
+        self.awaits_answers = False
         self.cut_before = self.cut_after = None
 
     def close_the_door(self) -> None:
@@ -80,7 +81,7 @@ class Line(Wire):
             if not before:
                 questions.write(data)
                 await questions.drain()
-            if before or (after and not self._awaits_answers):
+            if before or (after and not self.awaits_answers):
                 raise ConnectionResetError
             if after:
                 self._unheard.add(asked)

@@ -73,6 +73,17 @@ class MongoWorld:
         point = {"configureFailPoint": "failCommand", "mode": {"times": times}, "data": FAIL_POINTS[kind]}
         await self._administrator.admin.command(point)
 
+    async def refuse_what_is_sent_again(self) -> None:
+        """Let the server insert next and never be heard, and refuse what the driver sends again as in conflict with it.
+
+        SecantusDB does so by itself, or finds a duplicate, where that comes before it has taken note of the first.
+        """
+        refusal = {"failCommands": ("insert",), "errorCode": 112}
+        point = {"configureFailPoint": "failCommand", "mode": {"skip": 1, "times": 1}, "data": refusal}
+        await self._administrator.admin.command(point)
+        self.line.awaits_answers = True
+        self.line.cut_at(1, after=True)
+
     async def recover(self) -> None:
         self.line.heal()
         await self._administrator.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
@@ -91,8 +102,7 @@ async def mongo_world(database: MongoDatabase) -> AsyncIterator[MongoWorld]:
     assert target.hostname
     assert target.port
     administrator: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(database.uri)
-    async with administrator, Line(target.hostname, target.port, awaits_answers=True) as line:
-        # SecantusDB, unlike MongoDB, lets a write that the driver sends again run beside the first, and tells it 11000.
+    async with administrator, Line(target.hostname, target.port) as line:
         # Directly: a member of a replica set names its own address, which is not the line's. Polling: a server that
         # really steps down answers the driver's watch at once, one with a fail point lets it wait ten seconds.
         uri = f"mongodb://127.0.0.1:{line.port}/?directConnection=true&serverMonitoringMode=poll"

@@ -11,7 +11,7 @@ from tests.faults.ledger import Ledger, Outcome
 from tests.faults.mongo import MongoWorld
 from tests.faults.postgres import PostgresWorld
 
-from prismicx.domain.errors import CommitOutcomeUnknownError, ConnectionLostError
+from prismicx.domain.errors import CommitOutcomeUnknownError, ConnectionLostError, TransactionConflictError
 from prismicx.domain.ports import UnitOfWork
 from prismicx.domain.retry import Retry
 from prismicx.testing.examples import Widget, Widgets
@@ -82,6 +82,39 @@ async def test_an_adapter_that_repeats_a_lost_commit_is_found_out(
     take_lost_commits_for_failures(monkeypatch)
 
     assert await reported(world, tries=2) == ["lost was reported done, and 2 of 1 are stored"]
+
+
+async def reported_of_a_lone_write(world: MongoWorld) -> list[str]:
+    """Let the driver's second try of a unit's only write be refused for what the first has done."""
+    ledger = Ledger()
+
+    async def work(uow: UnitOfWork) -> None:
+        uow.repository(Widgets).add(Widget(name="lone"))
+        await world.refuse_what_is_sent_again()
+
+    try:
+        await world.backend.run(TENANTS[0], work, retry=Retry(tries=1))
+        outcome = Outcome.DONE
+    except CommitOutcomeUnknownError:
+        outcome = Outcome.UNKNOWN
+    except TransactionConflictError:
+        outcome = Outcome.NOT_DONE
+    ledger.enter("lone", outcome, writes=1)
+    await world.recover()
+    return [outcome.value, *ledger.violations(await world.stored())]
+
+
+async def test_a_lone_write_that_is_refused_after_a_lost_answer_is_reported_as_unknown(mongo: MongoWorld) -> None:
+    assert await reported_of_a_lone_write(mongo) == ["unknown"]
+
+
+async def test_an_adapter_that_believes_such_a_refusal_is_found_out(
+    mongo: MongoWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prismicx.adapters.beanie.unit_of_work.has_lost_an_answer", lambda session: False)
+
+    violation = "lone was reported not done, and 1 of 1 are stored"
+    assert await reported_of_a_lone_write(mongo) == ["not done", violation]
 
 
 def take_lost_commits_for_failures(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ _EXAMPLES = _SOAK or int(os.environ.get("PRISMICX_ISOLATION_EXAMPLES", EXAMPLES)
 
 _EVERY_OPERATION = {
     *("add", "add_many", "find", "get", "find_one", "list", "list limited", "list untracked", "stream", "page"),
+    *("list into", "stream into", "fetch", "list_by"),
     *("count", "exists", "remove", "find and change", "flush", "commit", "rollback", "by_code"),
     *("get EntityNotFoundError", "flush ConcurrencyError", "commit DuplicateEntityError", "page InvalidCursorError"),
     *("add CrossTenantError", "remove CrossTenantError", "add ReadOnlyUnitOfWorkError"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,11 +10,13 @@ import pytest
 from tests.contract.opened import DOORS, opened_memory
 from tests.isolation.catching import EVERY_PLACEMENT, assert_machine_catches
 
+from prismicx.adapters.fields import stored_specification
 from prismicx.adapters.memory import MemoryBackend, MemoryRepository, MemoryUnitOfWork, store
 from prismicx.adapters.memory.mapping import Key, Place, Row, Table
 from prismicx.adapters.memory.store import Overlay
 from prismicx.adapters.tracking import Tracker
 from prismicx.adapters.unit_of_work import TrackedUnitOfWork
+from prismicx.adapters.writing import Reached
 from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.errors import ConcurrencyError, DuplicateEntityError
 from prismicx.domain.pages import PageQuery
@@ -109,6 +111,48 @@ async def test_unique_keys_that_tell_of_other_tenants(backend: MemoryBackend, mo
     await assert_machine_catches(backend)
 
 
+async def test_a_key_that_finds_another_tenants_row(backend: MemoryBackend, monkeypatch: Patch) -> None:
+    row_with = MemoryRepository._row_with
+
+    def row_of_anybody(self: Any, key: tuple[str, ...], values: Mapping[str, Any]) -> Row | None:
+        others = [row for _, row in rows_of_all(self._unit, self._mapping)]
+        same = (row for row in others if all(row.values[name] == values[name] for name in key))
+        return row_with(self, key, values) or next(same, None)
+
+    monkeypatch.setattr(MemoryRepository, "_row_with", row_of_anybody)
+
+    found = await assert_machine_catches(backend, [Widgets])
+    assert found.method.endswith((".upsert", ".get_or_create"))
+
+
+async def test_criteria_that_reach_another_tenants_rows(backend: MemoryBackend, monkeypatch: Patch) -> None:
+    update_where = MemoryRepository._update_where
+
+    async def update_everybodys(
+        self: Any, asked: Specification, changes: Mapping[str, Any], held: Sequence[UUID]
+    ) -> Reached:
+        for key, row in rows_of_all(self._unit, self._mapping):
+            if key.tenant != self._unit.tenant and stored_specification(self._kind, asked).holds(row.values.get):
+                row.values.update(changes)
+        return await update_where(self, asked, changes, held)
+
+    monkeypatch.setattr(MemoryRepository, "_update_where", update_everybodys)
+
+    await assert_machine_catches(backend, [Widgets])
+
+
+async def test_an_identity_map_that_direct_writes_leave_stale(backend: MemoryBackend, monkeypatch: Patch) -> None:
+    rewrite = Tracker.rewrite
+
+    def keep_what_is_known(self: Tracker, entity: AggregateRoot, **written: Any) -> None:
+        if self.find(type(entity), entity.id) is None:
+            rewrite(self, entity, **written)
+
+    monkeypatch.setattr(Tracker, "rewrite", keep_what_is_known)
+
+    await assert_machine_catches(backend, [Widgets])
+
+
 async def test_unique_keys_that_are_forgotten(backend: MemoryBackend, monkeypatch: Patch) -> None:
     monkeypatch.setattr(Overlay, "_require_unique", lambda self, mapping, key, row: None)
 
@@ -151,7 +195,7 @@ async def test_aggregates_that_change_hands(backend: MemoryBackend, monkeypatch:
 
 
 async def test_cursors_that_cross_over(backend: MemoryBackend, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(PageQuery, "_fingerprint", lambda self: "")
+    monkeypatch.setattr(PageQuery, "_context", lambda self, way: b"")
 
     found = await assert_machine_catches(backend)
     assert found.method.endswith(".page")

@@ -23,6 +23,7 @@ from prismicx.adapters.sqlalchemy import (
     SqlAlchemyUnitOfWork,
     raw_sql,
     statements,
+    writing,
 )
 from prismicx.adapters.tenant_guard import TENANT, TenantGuard
 from prismicx.domain.identifiers import TenantId
@@ -65,7 +66,14 @@ async def no_policy(database: PostgresDatabase, postgres: SqlAlchemyBackend) -> 
 
 @pytest.mark.usefixtures("no_policy")
 async def test_neither_predicate_nor_policy(postgres: SqlAlchemyBackend, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(statements, "_scoped", lambda statement, placed, table: statement)
+    monkeypatch.setattr(statements, "scoped", lambda statement, placed, table: statement)
+
+    await assert_machine_catches(postgres, [Widgets])
+
+
+@pytest.mark.usefixtures("no_policy")
+async def test_criteria_of_writes_without_predicate_and_policy(postgres: SqlAlchemyBackend, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(writing, "scoped", lambda statement, placed, table: statement)
 
     await assert_machine_catches(postgres, [Widgets])
 

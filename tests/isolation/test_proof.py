@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from pydantic import Field, model_validator
 
 from prismicx.adapters.memory import MemoryBackend, MemoryRepository, MemoryUnitOfWork
+from prismicx.domain.cursors import Cursor
 from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.errors import NotMappedError
 from prismicx.domain.identifiers import TenantId
-from prismicx.domain.pages import Cursor
 from prismicx.domain.placement import EntityMapping
 from prismicx.domain.ports import Repository
 from prismicx.domain.specification import Criteria, Order

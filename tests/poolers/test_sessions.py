@@ -13,6 +13,7 @@ from tests.poolers.residue import CLEAN, residues
 from tests.poolers.work import LEAVE, TENANTS, Report, Worker
 
 from prismicx.adapters.sqlalchemy import DatabaseClient, SqlAlchemyBackend, TenantProof, raw_sql
+from prismicx.adapters.sqlalchemy.clearing import Clearing
 from prismicx.adapters.sqlalchemy.unit_of_work import SqlAlchemyUnitOfWork
 from prismicx.domain.errors import DatabaseError, DatabaseUnavailableError, SettingsError
 from prismicx.domain.identifiers import TenantId
@@ -70,8 +71,8 @@ async def test_nothing_is_wrong_and_nothing_is_left(
             "prismicx.adapters.sqlalchemy.transaction.DeclaredCursor.of",
             lambda connection, sql, arguments: connection.cursor(sql, *arguments),
         ),
-        ("prismicx.adapters.sqlalchemy.transaction.COMMIT_AND_CLEAR", "SELECT; COMMIT"),
-        ("prismicx.adapters.sqlalchemy.pool.ROLLBACK_AND_CLEAR", "ROLLBACK"),
+        ("prismicx.adapters.sqlalchemy.transaction.CLEAR_ALL", Clearing("SELECT")),
+        ("prismicx.adapters.sqlalchemy.pool.CLEAR_ALL", Clearing("SELECT")),
     ],
     ids=[
         "a tenant set for the session",

@@ -19,7 +19,6 @@ from tests.threats.attacking import leaks, unit
 from tests.threats.service import ITEMS, UNMAPPED, ItemRow
 
 from prismicx.adapters.sqlalchemy import SqlAlchemyBackend, raw_sql
-from prismicx.adapters.sqlalchemy.scope import RAW_OPTION, TENANT_OPTION
 from prismicx.domain.errors import (
     TransactionControlError,
     UnsupportedOperationError,
@@ -66,7 +65,8 @@ async def test_text_that_says_so_is_left_to_row_level_security(
 
 
 async def test_options_of_a_statement_change_neither_tenant_nor_rule(open_database: SqlAlchemyBackend) -> None:
-    options = {TENANT_OPTION: "globex", RAW_OPTION: True, "schema_translate_map": {"public": "tenant_globex_crm"}}
+    options: dict[str, Any] = {"tenant": "globex", "takes_text": True}
+    options["schema_translate_map"] = {"public": "tenant_globex_crm"}
     async with unit(open_database) as uow:
         with pytest.raises(UnsupportedOperationError):
             await uow.session.execute(text("SELECT name FROM public.items"), execution_options=options)

@@ -10,10 +10,11 @@ from typing import Any
 from prismicx.adapters.dedicated import DedicatedClients
 from prismicx.adapters.repository import TrackedRepository
 from prismicx.adapters.running import Run
-from prismicx.adapters.terms import Terms, terms_of
+from prismicx.adapters.terms import READING, Terms, terms_of
 from prismicx.adapters.unit_of_work import TrackedUnitOfWork
 from prismicx.adapters.wiring import Wiring
 from prismicx.domain.applied import APPLIED_UNITS
+from prismicx.domain.cursors import CursorKeys
 from prismicx.domain.errors import (
     InvalidTenantIdError,
     SystemScopeUnavailableError,
@@ -24,8 +25,9 @@ from prismicx.domain.identifiers import TenantId
 from prismicx.domain.isolation import Isolation
 from prismicx.domain.outbox import Outbox
 from prismicx.domain.placement import EntityMapping, by_entity
-from prismicx.domain.ports import Backend, EventHandler, ResultT, TenantAdmission, UnitOfWork
+from prismicx.domain.ports import Backend, EventHandler, ReadScope, ResultT, TenantAdmission, UnitOfWork
 from prismicx.domain.registry import REGISTRY_MAPPINGS
+from prismicx.domain.registry_feed import RegistryFeed
 from prismicx.domain.retry import Retry
 from prismicx.domain.system import SystemAccess
 from prismicx.domain.system_unit import SystemUnitOfWork
@@ -53,6 +55,7 @@ class TrackedBackend(Backend):
         dedicated: DedicatedClients[Any] | None = None,
         outbox: bool = False,
         telemetry: Telemetry | None = None,
+        cursor_keys: CursorKeys | None = None,
     ) -> None:
         """Wire it up; nothing is connected before `start`.
 
@@ -67,6 +70,8 @@ class TrackedBackend(Backend):
             dedicated: the clients of dedicated tenants; without it their units are like all others.
             outbox: whether recorded events are stored in the transaction of their unit, for a relay to deliver.
             telemetry: hears of every unit of work; without it none is heard of, which costs nothing.
+            cursor_keys: sign the cursors of pages; without them a random key does, and a cursor is good only for the
+                backend object that made it.
 
         Raises:
             MappingError: an entity or a name is used twice.
@@ -81,8 +86,14 @@ class TrackedBackend(Backend):
             outbox=outbox,
             telemetry=telemetry,
             backend=type(self).__name__,
+            cursor_keys=cursor_keys or CursorKeys.random(),
         )
         self._system_wiring = replace(self._wiring, repository_class=system_repository_class or repository_class)
+
+    @property
+    def cursor_keys(self) -> CursorKeys:
+        """What signs the cursors of its pages."""
+        return self._wiring.cursor_keys
 
     @property
     def has_outbox(self) -> bool:
@@ -113,14 +124,15 @@ class TrackedBackend(Backend):
         deadline: float | None = None,
         idempotency_key: str | None = None,
     ) -> TrackedUnitOfWork:
-        if tenant is None:
-            raise TenantContextMissingError
-        if not isinstance(tenant, TenantId):
-            raise InvalidTenantIdError(tenant, f"give a TenantId, not {type(tenant).__name__}")
+        _require_tenant(tenant)
         terms = terms_of(read_only=read_only, isolation=isolation, deadline=deadline, idempotency_key=idempotency_key)
         if isolation is not None and isolation not in self.isolations:
             raise UnsupportedOperationError(f"isolation {isolation.value}", type(self).__name__)
         return self._unit(tenant, terms=terms)
+
+    def read(self, tenant: TenantId) -> ReadScope:
+        _require_tenant(tenant)
+        return self._read_scope(tenant)
 
     async def run(
         self,
@@ -143,6 +155,10 @@ class TrackedBackend(Backend):
     def registry(self, *, read_only: bool = False) -> TrackedUnitOfWork:
         return self._unit(None, terms=terms_of(read_only=read_only))
 
+    @property
+    def registry_feed(self) -> RegistryFeed:
+        raise UnsupportedOperationError("to be the registry that says which tenants are active", type(self).__name__)
+
     def system_unit_of_work(self, *, reason: str, actor: str, read_only: bool = True) -> SystemUnitOfWork:
         access = SystemAccess.of(reason=reason, actor=actor, backend=type(self).__name__, read_only=read_only)
         return self._system_unit(access)
@@ -151,6 +167,17 @@ class TrackedBackend(Backend):
         """Return a unit of work over all tenants, not yet entered; a backend without any leaves this alone."""
         raise SystemScopeUnavailableError(type(self).__name__, "this backend has none")
 
+    def _read_scope(self, tenant: TenantId) -> TrackedUnitOfWork:
+        """Return a read scope, not yet entered: a read-only unit, where that asks one thing a query and no more."""
+        return self._unit(tenant, terms=READING)
+
     @abstractmethod
     def _unit(self, tenant: TenantId | None, *, terms: Terms) -> TrackedUnitOfWork:
         """Return a unit of work of this backend, not yet entered."""
+
+
+def _require_tenant(tenant: TenantId) -> None:
+    if tenant is None:
+        raise TenantContextMissingError
+    if not isinstance(tenant, TenantId):
+        raise InvalidTenantIdError(tenant, f"give a TenantId, not {type(tenant).__name__}")

@@ -56,6 +56,7 @@ class DedicatedClients(Generic[ClientT]):
         *,
         limit: int,
         name: str = "this backend",
+        kind: str = "dedicated",
     ) -> None:
         """Wire it up; nothing is opened before the first lease.
 
@@ -64,6 +65,7 @@ class DedicatedClients(Generic[ClientT]):
                 the connection leaves its tenants on the backend's own database. Where it raises, nothing stays open.
             limit: clients kept open, 1 or more.
             name: what errors call the backend.
+            kind: what the log calls the clients.
 
         Raises:
             ValueError: the limit is less than 1.
@@ -73,6 +75,7 @@ class DedicatedClients(Generic[ClientT]):
         self._open_client = open_client
         self._limit = limit
         self._name = name
+        self._kind = kind
         self._entries: OrderedDict[str, _Entry[ClientT]] = OrderedDict()
         self._among_others: set[str] = set()
         self._closing: set[asyncio.Task[None]] = set()
@@ -138,7 +141,7 @@ class DedicatedClients(Generic[ClientT]):
     def _keep_or_forget(self, connection: str, entry: _Entry[ClientT]) -> None:
         """Keep what was opened; forget what failed, and what has no client of its own."""
         if entry.client is not None:
-            _log.info("dedicated.opened", connection=connection)
+            _log.info(f"{self._kind}.opened", connection=connection)
         elif self._entries.get(connection) is entry:
             del self._entries[connection]
             if not entry.has_failed:
@@ -157,9 +160,13 @@ class DedicatedClients(Generic[ClientT]):
 
     def _close_soon(self, connection: str, entry: _Entry[ClientT]) -> None:
         if entry.client is not None:
-            closing = asyncio.create_task(_closed(connection, entry.client))
+            closing = asyncio.create_task(self._closed(connection, entry.client))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
+
+    async def _closed(self, connection: str, client: Closable) -> None:
+        await client.close()
+        _log.info(f"{self._kind}.closed", connection=connection)
 
 
 class _Entry(Generic[ClientT]):
@@ -180,11 +187,6 @@ class _Entry(Generic[ClientT]):
     def client(self) -> ClientT | None:
         """What was opened; `None` before, and where nothing was."""
         return self.opening.result() if self.opening.done() and not self.has_failed else None
-
-
-async def _closed(connection: str, client: Closable) -> None:
-    await client.close()
-    _log.info("dedicated.closed", connection=connection)
 
 
 def _is_being_cancelled() -> bool:

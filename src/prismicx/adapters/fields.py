@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,8 +13,22 @@ from uuid import UUID
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
+from prismicx.adapters.plain import (
+    Subject,
+    are_bare,
+    are_plain_texts,
+    are_small_integers,
+    bare,
+    not_plain,
+    plain_decimal,
+    plain_integer,
+    plain_scalar,
+    plain_structure,
+    plain_text,
+)
 from prismicx.domain.entity import Entity, stamp
-from prismicx.domain.errors import InvalidSpecificationError, MappingError, UnstorableValueError
+from prismicx.domain.errors import InvalidSpecificationError, MappingError
+from prismicx.domain.following import Following
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.specification import (
     TENANT,
@@ -24,18 +37,12 @@ from prismicx.domain.specification import (
     Disjunction,
     Negation,
     Specification,
-    require_storable_text,
     scalar_type,
 )
 
 EntityT = TypeVar("EntityT", bound=Entity)
 KindT = TypeVar("KindT")
 ResultT = TypeVar("ResultT")
-
-_LARGEST_INTEGER: Final = 2**63 - 1
-_DECIMAL_DIGITS: Final = 34  # of MongoDB's Decimal128; PostgreSQL's numeric holds more
-_REPLACED: Final = "\ufffd" * 3  # what pydantic makes of half a surrogate pair in a key, silently
-_DECIMAL_EXPONENTS: Final = range(-6176, 6112)
 
 
 class Kind(Enum):
@@ -80,6 +87,10 @@ class Field:
     nullable: bool
     plain: Callable[[Any], Any]
 
+    def column(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Return `plain` of each of many values; where a look at all of them shows that they are plain, themselves."""
+        return values if _ARE_PLAIN[self.kind](values) else [self.plain(value) for value in values]
+
 
 def once_per_kind(read: Callable[[KindT], ResultT]) -> Callable[[KindT], ResultT]:
     """Let a function of a kind of entity read each kind once.
@@ -105,6 +116,20 @@ def plain_values(entity: Entity) -> dict[str, Any]:
     return {field.name: field.plain(held[field.name]) for field in fields_of(type(entity))}
 
 
+def columns_of(entities: Sequence[Entity]) -> Sequence[Sequence[Any]]:
+    """Return the attributes of one or more entities of one kind as they are stored, a list for each field.
+
+    Raises:
+        UnstorableValueError: one of them holds what not every database can keep.
+    """
+    fields = fields_of(type(entities[0]))
+    if len(entities) == 1:
+        held = entities[0].__dict__
+        return [[field.plain(held[field.name])] for field in fields]
+    rows = [entity.__dict__ for entity in entities]
+    return [field.column([held[field.name] for held in rows]) for field in fields]
+
+
 def entity_from(entity: type[EntityT], values: Mapping[str, Any], *, version: int, tenant: TenantId | None) -> EntityT:
     """Return the entity that was stored as these plain values.
 
@@ -123,7 +148,7 @@ def entity_from(entity: type[EntityT], values: Mapping[str, Any], *, version: in
 def stored_specification(entity: type[Entity], specification: Specification) -> Specification:
     """Return the specification with each value as it is stored."""
     match specification:
-        case Comparison(operator="is_null"):
+        case Comparison(operator="is_null") | Following():
             return specification
         case Comparison(attribute=name, operator="in", value=values):
             plain = _plain_by_name(entity)[name]
@@ -137,6 +162,11 @@ def stored_specification(entity: type[Entity], specification: Specification) -> 
         case Negation(part=part):
             return Negation(stored_specification(entity, part))
     raise InvalidSpecificationError(f"{type(specification).__name__} is not a specification that a backend knows")
+
+
+def plain_value(entity: type[Entity], name: str, value: Any) -> Any:
+    """Return a value of an attribute as it is stored."""
+    return _plain_by_name(entity)[name](value)
 
 
 @once_per_kind
@@ -176,122 +206,22 @@ def _accepts_none(adapter: TypeAdapter[Any]) -> bool:
     return True
 
 
-_Subject = tuple[str, str]
+_PLAIN: Final[Mapping[Kind, Callable[[Subject, TypeAdapter[Any]], Callable[[Any], Any]]]] = {
+    **dict.fromkeys(Kind, plain_scalar),
+    Kind.TEXT: plain_text,
+    Kind.INTEGER: plain_integer,
+    Kind.DECIMAL: plain_decimal,
+    Kind.STRUCTURE: plain_structure,
+}
 
-
-def _bare(value: Any) -> Any:
-    """Take the value out of an enumeration's member or a value object."""
-    return value if type(value) in _BARE else getattr(value, "value", value)
-
-
-_BARE: Final = frozenset((str, int, float, bool, bytes, Decimal, datetime, date, UUID, type(None)))
-
-
-TENANT_FIELD: Final = Field(TENANT, Kind.TEXT, nullable=False, plain=_bare)
-"""The tenant, where orders and criteria span several of them; no entity has it among its attributes."""
-
-
-def _plain_scalar(subject: _Subject, adapter: TypeAdapter[Any]) -> Callable[[Any], Any]:
-    return _bare
-
-
-def _plain_text(subject: _Subject, adapter: TypeAdapter[Any]) -> Callable[[Any], Any]:
-    def plain(value: Any) -> Any:
-        text = _bare(value)
-        if text is not None:
-            _require_text(subject, text)
-        return text
-
-    return plain
-
-
-def _plain_integer(subject: _Subject, adapter: TypeAdapter[Any]) -> Callable[[Any], Any]:
-    def plain(value: Any) -> Any:
-        number = _bare(value)
-        if number is not None:
-            _require_integer(subject, number)
-        return number
-
-    return plain
-
-
-def _plain_decimal(subject: _Subject, adapter: TypeAdapter[Any]) -> Callable[[Any], Any]:
-    def plain(value: Any) -> Any:
-        number: Decimal | None = _bare(value)
-        if number is not None:
-            _, digits, exponent = number.as_tuple()
-            if not isinstance(exponent, int):
-                raise UnstorableValueError(*subject, f"{number} is not a number")
-            if len(digits) > _DECIMAL_DIGITS or exponent not in _DECIMAL_EXPONENTS:
-                raise UnstorableValueError(*subject, f"{number!s:.60} has more than {_DECIMAL_DIGITS} digits")
-        return number
-
-    return plain
-
-
-def _plain_structure(subject: _Subject, adapter: TypeAdapter[Any]) -> Callable[[Any], Any]:
-    def plain(value: Any) -> Any:
-        _require_finite(subject, adapter.dump_python(value, warnings=False))  # as JSON an infinity becomes a null
-        try:
-            structure = adapter.dump_python(value, mode="json", warnings="error")
-        except ValueError as error:
-            raise UnstorableValueError(*subject, str(error)) from error
-        _require_structure(subject, structure)
-        return structure
-
-    return plain
-
-
-_PLAIN: Final[Mapping[Kind, Callable[[_Subject, TypeAdapter[Any]], Callable[[Any], Any]]]] = {
-    **dict.fromkeys(Kind, _plain_scalar),
-    Kind.TEXT: _plain_text,
-    Kind.INTEGER: _plain_integer,
-    Kind.DECIMAL: _plain_decimal,
-    Kind.STRUCTURE: _plain_structure,
+_ARE_PLAIN: Final[Mapping[Kind, Callable[[Sequence[Any]], bool]]] = {
+    **dict.fromkeys(Kind, are_bare),
+    Kind.TEXT: are_plain_texts,
+    Kind.INTEGER: are_small_integers,
+    Kind.DECIMAL: not_plain,
+    Kind.STRUCTURE: not_plain,
 }
 
 
-def _require_text(subject: _Subject, text: str) -> None:
-    try:
-        require_storable_text(text, ".".join(subject))
-    except InvalidSpecificationError as error:
-        raise UnstorableValueError(*subject, "the text holds a NUL or is not valid Unicode") from error
-
-
-def _require_integer(subject: _Subject, number: int) -> None:
-    if not -_LARGEST_INTEGER - 1 <= number <= _LARGEST_INTEGER:
-        raise UnstorableValueError(*subject, "the number does not fit in 64 bits")
-
-
-def _require_structure(subject: _Subject, value: Any) -> None:
-    match value:
-        case dict():
-            for key, item in value.items():
-                _require_text(subject, key)
-                if _REPLACED in key:
-                    raise UnstorableValueError(*subject, "a key of it is not valid Unicode")
-                _require_structure(subject, item)
-        case list():
-            for item in value:
-                _require_structure(subject, item)
-        case str():
-            _require_text(subject, value)
-        case bool() | None:
-            pass
-        case int():
-            _require_integer(subject, value)
-        case _:  # a float: JSON has nothing else
-            _require_finite(subject, value)
-
-
-def _require_finite(subject: _Subject, value: Any) -> None:
-    match value:
-        case dict():
-            for item in value.values():
-                _require_finite(subject, item)
-        case list() | tuple() | set() | frozenset():
-            for item in value:
-                _require_finite(subject, item)
-        case float():
-            if not math.isfinite(value):
-                raise UnstorableValueError(*subject, f"{value} is not a number")
+TENANT_FIELD: Final = Field(TENANT, Kind.TEXT, nullable=False, plain=bare)
+"""The tenant, where orders and criteria span several of them; no entity has it among its attributes."""

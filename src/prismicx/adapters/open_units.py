@@ -19,10 +19,17 @@ def enter(unit: TrackedUnitOfWork) -> None:
         _entered.set((*_entered.get(), unit))
 
 
+def entered() -> tuple[TrackedUnitOfWork, ...]:
+    """Return the tenants' units that were entered here and not left, oldest first."""
+    return _entered.get()
+
+
 def leave(unit: TrackedUnitOfWork) -> None:
     """Take note that the unit has ended."""
     if unit.tenant is not None:
-        _entered.set(tuple(known for known in _entered.get() if known is not unit))
+        others = _entered.get()
+        is_alone = len(others) == 1 and others[0] is unit
+        _entered.set(() if is_alone else tuple(known for known in others if known is not unit))
 
 
 def open_tenant() -> TenantId | None:

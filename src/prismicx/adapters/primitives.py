@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from prismicx.adapters.tracking import Changes, Removal, Update
-from prismicx.domain.entity import AggregateRoot
+from prismicx.adapters.change_set import Additions, Changes, Removal, Update
 from prismicx.domain.errors import UnsupportedOperationError
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.outbox import RecordedEvent
@@ -23,7 +22,7 @@ class Primitives(ABC):
         """Make ready; nothing is open afterwards if it raises."""
 
     @abstractmethod
-    async def _insert(self, mapping: EntityMapping, entities: Sequence[AggregateRoot]) -> None:
+    async def _insert(self, mapping: EntityMapping, entities: Additions) -> None:
         """Store new aggregates of one kind under version 1, in one statement."""
 
     @abstractmethod
@@ -46,8 +45,15 @@ class Primitives(ABC):
         """Add events to the tenant's outbox, after all that units committed before; never asked without an outbox."""
         raise UnsupportedOperationError("an outbox", type(self).__name__)
 
-    def _expect(self, changes: Changes) -> None:  # noqa: B027 -- most backends need not know
-        """Take note of all that a flush is about to write, before the first of it is written."""
+    async def _announce(self, tenants: Sequence[TenantId]) -> None:  # noqa: B027 -- most backends are no registry
+        """Count the registry's revision up for these tenants, in this transaction, before they are written.
+
+        Without any it is for nobody knows whom, so that everybody reads everything. Until the transaction ends nobody
+        else can count it up: revisions are in the order of commits. A backend without `registry_feed` leaves it alone.
+        """
+
+    def _expect(self, changes: Changes, *, last: bool) -> None:  # noqa: B027 -- most backends need not know
+        """Take note of all that a flush is about to write, before the first of it is written; commit's is the last."""
 
     def _waited(self) -> float | None:
         """Return how many seconds it waited for a connection; `None` where the driver does not tell."""

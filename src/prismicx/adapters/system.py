@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 from uuid import UUID
 
 import structlog
 
 from prismicx.adapters import open_units
+from prismicx.adapters.change_set import Changes
 from prismicx.adapters.repository import TrackedRepository
 from prismicx.adapters.terms import terms_of
-from prismicx.adapters.tracking import Changes, Key, Tracker
+from prismicx.adapters.tracking import Tracker
 from prismicx.adapters.unit_of_work import TrackedUnitOfWork
 from prismicx.adapters.wiring import Wiring
 from prismicx.domain.entity import AggregateRoot
@@ -23,6 +24,7 @@ from prismicx.domain.errors import (
 )
 from prismicx.domain.events import DomainEvent
 from prismicx.domain.identifiers import TenantId
+from prismicx.domain.locking import Lock
 from prismicx.domain.placement import EntityMapping, Reference, Shared
 from prismicx.domain.ports import RootT
 from prismicx.domain.registry import SystemAccessRepository
@@ -40,8 +42,8 @@ class SystemTracker(Tracker):
 
     __slots__ = ()
 
-    def _key(self, entity: AggregateRoot) -> Key:
-        return type(entity), (entity.tenant, entity.id)
+    def _identities(self, entities: Sequence[AggregateRoot]) -> list[Hashable]:
+        return [(entity.tenant, entity.id) for entity in entities]
 
     def take_events_of_each(self) -> dict[TenantId | None, list[DomainEvent]]:
         """Return what the tracked aggregates have recorded, by their tenant, oldest first, and clear it."""
@@ -52,9 +54,9 @@ class SystemTracker(Tracker):
     def recorded_events_of_each(self) -> dict[TenantId | None, list[DomainEvent]]:
         """Return what the tracked aggregates have recorded, by their tenant, oldest first; they keep it."""
         found: dict[TenantId | None, list[DomainEvent]] = {}
-        for tracked in self._known.values():
-            if tracked.entity.recorded_events:
-                found.setdefault(tracked.entity.tenant, []).extend(tracked.entity.recorded_events)
+        for entity in self._recorders():
+            if entity.recorded_events:
+                found.setdefault(entity.tenant, []).extend(entity.recorded_events)
         return {tenant: sorted(events, key=lambda event: event.event_id) for tenant, events in found.items()}
 
 
@@ -97,11 +99,11 @@ class TrackedSystemUnit(TrackedUnitOfWork, SystemUnitOfWork):
             record.repository(SystemAccessRepository).add(access)
             await record.commit()
 
-    def _expect(self, changes: Changes) -> None:
+    def _expect(self, changes: Changes, *, last: bool) -> None:
         for kind in (*changes.updates, *changes.removals):
             if isinstance(self._wiring.mappings[kind].placement, Reference):
                 raise UnsupportedOperationError(f"writing {kind.__name__}; use backend.registry()", _SCOPE)
-        super()._expect(changes)
+        super()._expect(changes, last=last)
 
     def _recorded_events(self) -> Mapping[TenantId | None, Sequence[DomainEvent]]:
         return self._tracker.recorded_events_of_each()
@@ -130,13 +132,31 @@ class SystemRepository(TrackedRepository[RootT]):
         self._unit.require_writable("add")
         raise UnsupportedOperationError(f"adding {self._kind.__name__}; open the tenant's own unit of work", _SCOPE)
 
-    async def find(self, identity: UUID) -> RootT | None:
+    def _require_writing(self, operation: str) -> None:
+        super()._require_writing(operation)
+        raise UnsupportedOperationError(f"{operation}; open the tenant's own unit of work", _SCOPE)
+
+    async def find(self, identity: UUID, *, lock: Lock | None = None) -> RootT | None:
         self._require_identity(identity)
-        found = await self.list(Comparison(self._kind, "id", "eq", identity))
-        if len(found) > 1:
-            tenants = [str(one.tenant) for one in found]
+        return self._one_each(await self.list(Comparison(self._kind, "id", "eq", identity), lock=lock)).get(identity)
+
+    async def fetch(self, identities: Iterable[UUID], /) -> dict[UUID, RootT]:
+        asked = self._require_identities(identities)
+        found = self._one_each(await self.list(Comparison(self._kind, "id", "in", asked)))
+        return {identity: found[identity] for identity in asked if identity in found}
+
+    def _one_each(self, found: Sequence[RootT]) -> Mapping[UUID, RootT]:
+        """Return what was found by identity.
+
+        Raises:
+            AmbiguousIdentityError: several tenants have one of them.
+        """
+        by_identity = {one.id: one for one in found}
+        if len(by_identity) < len(found):
+            identity = next(one.id for one in found if by_identity[one.id] is not one)
+            tenants = [str(one.tenant) for one in found if one.id == identity]
             raise AmbiguousIdentityError(self._kind.__name__, identity, tenants)
-        return found[0] if found else None
+        return by_identity
 
     @property
     def _spans_tenants(self) -> bool:

@@ -7,122 +7,125 @@ Source: Fowler, PoEAA: Identity Map, Unit of Work.
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
-from enum import Enum, auto
-from typing import Any, NamedTuple, TypeAlias
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar, cast
 
-from prismicx.adapters.fields import Kind, fields_of, once_per_kind, plain_values
-from prismicx.domain.entity import AggregateRoot, stamp
+from prismicx.adapters.change_set import FIRST_VERSION, Additions, Changes, Removal, Update
+from prismicx.adapters.fields import columns_of
+from prismicx.adapters.held import Held
+from prismicx.adapters.snapshots import changed_since, snapshot_of
+from prismicx.domain.entity import AggregateRoot, have_recorded, renumbered
 from prismicx.domain.errors import DuplicateEntityError, EntityNotFoundError
 from prismicx.domain.events import DomainEvent
 
-FIRST_VERSION = 1
-"""The version of an aggregate that has been written once."""
-
-
-class Update(NamedTuple):
-    """An aggregate to write: the version that must still be stored, and the names of the attributes that changed."""
-
-    entity: AggregateRoot
-    version: int
-    changed: tuple[str, ...]
-
-
-class Removal(NamedTuple):
-    """An aggregate to delete, and the version that must still be stored."""
-
-    entity: AggregateRoot
-    version: int
-
-
-@dataclass(slots=True)
-class Changes:
-    """What a flush has to write, by kind of aggregate."""
-
-    inserts: dict[type[AggregateRoot], list[AggregateRoot]] = field(default_factory=dict)
-    updates: dict[type[AggregateRoot], list[Update]] = field(default_factory=dict)
-    removals: dict[type[AggregateRoot], list[Removal]] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return bool(self.inserts or self.updates or self.removals)
-
-
-class _State(Enum):
-    ADDED = auto()
-    STORED = auto()
-    REMOVED = auto()
-    GONE = auto()
-
-
-@dataclass(slots=True)
-class _Tracked:
-    entity: AggregateRoot
-    state: _State
-    snapshot: dict[str, Any]
-    stored: int
-    """The version that is committed, as far as the unit knows: what the aggregate has again after a rollback."""
+AggregateT = TypeVar("AggregateT", bound=AggregateRoot)
 
 
 class _Remembered(NamedTuple):
     entity: AggregateRoot
-    state: _State
-    snapshot: dict[str, Any]
-    stored: int
-    version: int
     attributes: dict[str, Any]
     events: tuple[DomainEvent, ...]
 
 
-Key: TypeAlias = tuple[type[AggregateRoot], Hashable]
-"""The kind of an aggregate, and what tells it apart within the unit of work."""
+class Memento(NamedTuple):
+    """All tracked aggregates as they were at one moment."""
 
-Memento = dict[Key, _Remembered]
-"""All tracked aggregates as they were at one moment."""
+    held: Mapping[type[AggregateRoot], Held]
+    remembered: Sequence[_Remembered]
+    writes: int
 
 
 class Tracker:
     """The aggregates that one unit of work has read, added and removed."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_held", "_writes")
 
     def __init__(self) -> None:
-        self._known: dict[Key, _Tracked] = {}
+        self._held: defaultdict[type[AggregateRoot], Held] = defaultdict(Held)
+        self._writes: list[tuple[Sequence[AggregateRoot], Sequence[int]]] = []  # with the versions before each
+
+    def present(self, kind: type[AggregateRoot]) -> Mapping[Hashable, AggregateRoot]:
+        """Return what the unit has of a kind and has not removed: a mapping that changes with it until it ends."""
+        return self._held[kind].present
+
+    def known_for(self, entity: AggregateT) -> AggregateT:
+        """Return the one object for the identity of an aggregate: this one where the unit has none."""
+        known = self._held[type(entity)].present.get(self._identity(entity), entity)
+        return cast("AggregateT", known)  # kept by its kind
 
     def find(self, kind: type[AggregateRoot], identity: Hashable) -> AggregateRoot | None:
         """Return the one object for this identity, or `None` where the unit has none."""
-        tracked = self._known.get((kind, identity))
-        return tracked.entity if tracked is not None and tracked.state in _PRESENT else None
+        return self._held[kind].present.get(identity)
+
+    def holds(self, kind: type[AggregateRoot], identity: Hashable) -> bool:
+        """Tell whether this unit knows of it, also that it has removed it itself."""
+        return identity in self._held[kind].present or self.is_removed(kind, identity)
 
     def is_removed(self, kind: type[AggregateRoot], identity: Hashable) -> bool:
         """Tell whether this unit has removed it."""
-        tracked = self._known.get((kind, identity))
-        return tracked is not None and tracked.state not in _PRESENT
+        held = self._held[kind]
+        return identity in held.removed or identity in held.gone
+
+    def held(self, kind: type[AggregateRoot]) -> list[AggregateRoot]:
+        """Return the aggregates of a kind that the unit has and has not removed."""
+        return list(self._held[kind].present.values())
 
     def remember(self, entity: AggregateRoot, *, changeable: bool) -> None:
         """Track what was read; without `changeable` its changes will not be looked for, which spares the snapshot."""
-        snapshot = _snapshot(entity) if changeable else {}
-        self._known[self._key(entity)] = _Tracked(entity, _State.STORED, snapshot, entity.version)
+        held, identity = self._held[type(entity)], self._identity(entity)
+        held.put({identity: entity})
+        if changeable:
+            held.snapshots[identity] = snapshot_of(entity)
+
+    def remember_all(self, entities: Sequence[AggregateRoot], *, changeable: bool) -> None:
+        """Track what was read, all of one kind, as `remember` does."""
+        if entities:
+            held = self._held[type(entities[0])]
+            identities = self._identities(entities)
+            held.put(dict(zip(identities, entities, strict=True)))
+            if changeable:
+                held.snapshots.update(zip(identities, map(snapshot_of, entities), strict=True))
+
+    def rewrite(
+        self, entity: AggregateRoot, *, version: int, attributes: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        """Take note that a statement has written an aggregate, known or not: its version, and what is new about it."""
+        vars(entity).update(attributes)
+        self._renumber((entity,), (version,))
+        self.remember(entity, changeable=True)
+
+    def lose(self, entity: AggregateRoot) -> None:
+        """Take note that a statement has deleted an aggregate that the unit holds."""
+        self._held[type(entity)].delete(self._identity(entity), entity)
 
     def add(self, entities: Sequence[AggregateRoot]) -> None:
-        """Track new aggregates, all or none.
+        """Track new aggregates of one kind, all or none.
 
         Raises:
             DuplicateEntityError: another aggregate of the same kind has the same identity.
             UnstorableValueError: one of them holds what not every database can keep.
         """
-        fresh: dict[Key, _Tracked] = {}
-        for entity in entities:
-            key = self._key(entity)
-            known = self._known.get(key)
-            if key in fresh or (known is not None and known.state is not _State.GONE and known.entity is not entity):
-                raise DuplicateEntityError(type(entity).__name__, ("id",))
-            if known is None or known.state is _State.GONE:
-                plain_values(entity)
-                fresh[key] = _Tracked(entity, _State.ADDED, {}, entity.version)
-            elif known.state is _State.REMOVED:
-                fresh[key] = _Tracked(entity, _State.STORED, known.snapshot, known.stored)
-        self._known.update(fresh)
+        if not entities:
+            return
+        held = self._held[type(entities[0])]
+        fresh = dict(zip(self._identities(entities), entities, strict=True))
+        known = [
+            (identity, of[identity]) for of in (held.present, held.removed) for identity in fresh.keys() & of.keys()
+        ]
+        if len(fresh) < len(entities) or any(fresh[identity] is not entity for identity, entity in known):
+            raise DuplicateEntityError(type(entities[0]).__name__, ("id",))
+        for identity, _ in known:
+            del fresh[identity]
+        if fresh:
+            columns_of(tuple(fresh.values()))
+        for identity, entity in known:
+            held.removed.pop(identity, None)
+            held.present[identity] = entity
+        held.put(fresh)
+        held.added.update(fresh)
 
     def remove(self, entity: AggregateRoot) -> None:
         """Mark an aggregate for deletion.
@@ -130,13 +133,12 @@ class Tracker:
         Raises:
             EntityNotFoundError: this unit of work does not hold it.
         """
-        tracked = self._known.get(self._key(entity))
-        if tracked is None or tracked.entity is not entity or tracked.state not in _PRESENT:
+        held, identity = self._held[type(entity)], self._identity(entity)
+        if held.present.get(identity) is not entity:
             raise EntityNotFoundError(type(entity).__name__, entity.id)
-        if tracked.state is _State.ADDED:
-            del self._known[self._key(entity)]
-        else:
-            tracked.state = _State.REMOVED
+        del held.present[identity]
+        if held.added.pop(identity, None) is None:
+            held.removed[identity] = entity
 
     def changes(self) -> Changes:
         """Return what has to be written.
@@ -145,115 +147,107 @@ class Tracker:
             UnstorableValueError: a changed attribute holds what not every database can keep.
         """
         changes = Changes()
-        for (kind, _), tracked in self._known.items():
-            if tracked.state is _State.ADDED:
-                plain_values(tracked.entity)
-                changes.inserts.setdefault(kind, []).append(tracked.entity)
-            elif tracked.state is _State.REMOVED:
-                changes.removals.setdefault(kind, []).append(Removal(tracked.entity, tracked.entity.version))
-            elif tracked.state is _State.STORED and tracked.snapshot:
-                changed = _changed(tracked)
-                if changed:
-                    changes.updates.setdefault(kind, []).append(Update(tracked.entity, tracked.entity.version, changed))
+        for kind, held in self._held.items():
+            if held.added:
+                changes.inserts[kind] = Additions(held.added.values())
+            updates = [*_updates(held)] if held.snapshots else []
+            if updates:
+                changes.updates[kind] = updates
+            if held.removed:
+                changes.removals[kind] = [Removal(entity, entity.version) for entity in held.removed.values()]
         return changes
 
-    def written(self, changes: Changes) -> None:
-        """Take note that the changes have been written: new versions, new snapshots."""
-        for inserted in _flat(changes.inserts):
-            self._rewritten(inserted, FIRST_VERSION)
-        for entity, version, _ in _flat(changes.updates):
-            self._rewritten(entity, version + 1)
-        for entity, _ in _flat(changes.removals):
-            self._known[self._key(entity)].state = _State.GONE
+    def written(self, changes: Changes, *, last: bool = False) -> None:
+        """Take note that the changes have been written: new versions, new snapshots.
+
+        Args:
+            changes: all that `changes` has returned.
+            last: nobody will ask for changes again, so no snapshots are needed.
+        """
+        for kind, added in changes.inserts.items():
+            self._renumber(added, [FIRST_VERSION] * len(added))
+            self._held[kind].added.clear()
+            self._compare_with_this(added, last=last)
+        for updates in changes.updates.values():
+            changed = [update.entity for update in updates]
+            self._renumber(changed, [update.version + 1 for update in updates])
+            self._compare_with_this(changed, last=last)
+        for removals in changes.removals.values():
+            for entity, _ in removals:
+                self.lose(entity)
 
     def recorded_events(self) -> list[DomainEvent]:
         """Return the events that the tracked aggregates have recorded, oldest first; they keep them."""
-        events = [event for tracked in self._known.values() for event in tracked.entity.recorded_events]
+        events = [event for entity in self._recorders() for event in entity.recorded_events]
         return sorted(events, key=lambda event: event.event_id)
 
     def take_events(self) -> list[DomainEvent]:
         """Return the events that the tracked aggregates have recorded, oldest first, and clear them."""
-        events = [event for tracked in self._known.values() for event in tracked.entity.take_events()]
+        events = [event for entity in self._recorders() for event in entity.take_events()]
         return sorted(events, key=lambda event: event.event_id)
 
     def memento(self) -> Memento:
         """Return the present state of all that is tracked, for `restore`."""
-        return {
-            key: _Remembered(
-                tracked.entity,
-                tracked.state,
-                tracked.snapshot,
-                tracked.stored,
-                tracked.entity.version,
-                copy.deepcopy(dict(tracked.entity.__dict__)),
-                tracked.entity.recorded_events,
-            )
-            for key, tracked in self._known.items()
-        }
+        copies = {kind: Held() for kind in self._held}
+        for kind, copied in copies.items():
+            copied.become(self._held[kind])
+        remembered = [
+            _Remembered(entity, copy.deepcopy(dict(entity.__dict__)), entity.recorded_events)
+            for entity in chain.from_iterable(self._all())
+        ]
+        return Memento(copies, remembered, len(self._writes))
 
     def restore(self, memento: Memento) -> None:
         """Put the aggregates back into the state of the memento; forget those that came later."""
-        self.take_back()
-        for key, before in memento.items():
-            object.__setattr__(before.entity, "__dict__", before.attributes)
-            stamp(before.entity, version=before.version, tenant=before.entity.tenant)
-            before.entity.take_events()
-            for event in before.events:
-                before.entity.record(event)
-            self._known[key] = _Tracked(before.entity, before.state, before.snapshot, before.stored)
+        self._undo(memento.writes)
+        for entity, attributes, events in memento.remembered:
+            object.__setattr__(entity, "__dict__", attributes)
+            entity.take_events()
+            for event in events:
+                entity.record(event)
+        for kind, held in self._held.items():
+            held.become(memento.held.get(kind, Held()))
 
     def forget(self) -> None:
         """Let go of everything."""
-        self._known = {}
+        self._held.clear()
+        self._writes.clear()
 
     def take_back(self) -> None:
         """Let go of everything, with the versions that are committed: what was flushed since does not last."""
-        for tracked in self._known.values():
-            if tracked.entity.version != tracked.stored:
-                stamp(tracked.entity, version=tracked.stored, tenant=tracked.entity.tenant)
-        self._known = {}
+        self._undo(0)
+        self.forget()
 
-    def _rewritten(self, entity: AggregateRoot, version: int) -> None:
-        stamp(entity, version=version, tenant=entity.tenant)
-        tracked = self._known[self._key(entity)]
-        tracked.state, tracked.snapshot = _State.STORED, _snapshot(entity)
+    def _undo(self, writes: int) -> None:
+        """Give the aggregates the versions that they had when this many writes were done."""
+        while len(self._writes) > writes:
+            renumbered(*self._writes.pop())
 
-    def _key(self, entity: AggregateRoot) -> Key:
-        return type(entity), entity.id  # which is enough within one tenant
+    def _renumber(self, entities: Sequence[AggregateRoot], versions: Sequence[int]) -> None:
+        self._writes.append((entities, renumbered(entities, versions)))
 
+    def _compare_with_this(self, entities: Sequence[AggregateRoot], *, last: bool) -> None:
+        if not last:
+            snapshots = zip(self._identities(entities), map(snapshot_of, entities), strict=True)
+            self._held[type(entities[0])].snapshots.update(snapshots)
 
-_PRESENT = frozenset((_State.ADDED, _State.STORED))
+    def _all(self) -> list[Iterable[AggregateRoot]]:
+        return [group.values() for held in self._held.values() for group in (held.present, held.removed, held.gone)]
 
+    def _recorders(self) -> Sequence[AggregateRoot]:
+        """Return all tracked aggregates if any of them has recorded an event."""
+        found = [*chain.from_iterable(self._all())]
+        return found if have_recorded(found) else ()
 
-def _flat(by_kind: dict[type[AggregateRoot], list[Any]]) -> Iterator[Any]:
-    for items in by_kind.values():
-        yield from items
+    def _identities(self, entities: Sequence[AggregateRoot]) -> list[Hashable]:
+        return [entity.id for entity in entities]  # which is enough within one tenant
 
-
-@once_per_kind
-def _compared_by_form(kind: type[AggregateRoot]) -> tuple[tuple[str, Any], ...]:
-    # A structure can change in place, and 1.0 equals 1.00: these are compared in their stored form.
-    forms: dict[Kind, Any] = {Kind.DECIMAL: lambda _: str, Kind.STRUCTURE: lambda found: found.plain}
-    return tuple((found.name, forms[found.kind](found)) for found in fields_of(kind) if found.kind in forms)
-
-
-def _snapshot(entity: AggregateRoot) -> dict[str, Any]:
-    snapshot = entity.__dict__.copy()
-    for name, form in _compared_by_form(type(entity)):
-        snapshot[name] = form(snapshot[name])
-    return snapshot
+    def _identity(self, entity: AggregateRoot) -> Hashable:
+        return self._identities((entity,))[0]
 
 
-def _changed(tracked: _Tracked) -> tuple[str, ...]:
-    now, before = tracked.entity.__dict__, tracked.snapshot
-    special = _compared_by_form(type(tracked.entity))
-    if special:
-        now = _snapshot(tracked.entity)
-    if now == before:
-        return ()
-    fields = fields_of(type(tracked.entity))
-    changed = tuple(found.name for found in fields if now[found.name] != before[found.name])
-    for found in fields:
-        if found.name in changed:
-            found.plain(tracked.entity.__dict__[found.name])
-    return changed
+def _updates(held: Held) -> Iterator[Update]:
+    for identity, snapshot in held.snapshots.items():
+        entity = held.present.get(identity)
+        if entity is not None and (changed := changed_since(entity, snapshot)):
+            yield Update(entity, entity.version, changed)

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 import structlog
 
 from prismicx.adapters import open_units
+from prismicx.adapters.change_set import Additions
 from prismicx.adapters.deadline import Deadline
 from prismicx.adapters.dedicated import Lease
 from prismicx.adapters.observed_unit import ObservedUnit
@@ -20,7 +21,7 @@ from prismicx.adapters.terms import Terms
 from prismicx.adapters.tracking import Tracker
 from prismicx.adapters.wiring import Wiring
 from prismicx.domain.applied import APPLIED_UNITS, AppliedUnit, AppliedUnits
-from prismicx.domain.entity import AggregateRoot, stamp
+from prismicx.domain.entity import AggregateRoot, own, owners_of, stamp
 from prismicx.domain.errors import (
     AlreadyAppliedError,
     CommitOutcomeUnknownError,
@@ -40,6 +41,7 @@ from prismicx.domain.identifiers import TenantId
 from prismicx.domain.outbox import RecordedEvent, key_of
 from prismicx.domain.placement import EntityMapping, Reference
 from prismicx.domain.ports import RepositoryT, UnitOfWork
+from prismicx.domain.tenancy import Tenant
 
 ResultT = TypeVar("ResultT")
 
@@ -60,13 +62,16 @@ class TrackedUnitOfWork(Primitives, UnitOfWork):
         self._commit_sent = False
         self._wiring = wiring
         self._state = "not entered"
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._owner: asyncio.Task[Any] | None = None
         self._savepoints = 0
         self._repositories: dict[Any, TrackedRepository[Any]] = {}
         self._lease: Lease[Any] | None = None
+        self._is_dedicated = False
         self._observed: ObservedUnit | None = None
         self._commit_error: BaseException | None = None
         self.tries = 1
+        self.cursor_keys = wiring.cursor_keys
         self.read_only = terms.read_only
         self.tracker = Tracker()
 
@@ -81,7 +86,8 @@ class TrackedUnitOfWork(Primitives, UnitOfWork):
         """
         if self._state != "open":
             raise UnitOfWorkClosedError(self._state)
-        if asyncio.current_task() is not self._owner:
+        # With the loop that is known: to find it out again takes a system call.
+        if asyncio.current_task(self._loop) is not self._owner:
             raise UnitOfWorkSharedError
 
     def require_writable(self, operation: str) -> None:
@@ -111,16 +117,18 @@ class TrackedUnitOfWork(Primitives, UnitOfWork):
         Raises:
             CrossTenantError: one of them is another tenant's.
         """
-        for entity in entities:
-            if entity.tenant not in (None, self._tenant):
+        owners = owners_of(entities)
+        if not any(owners):
+            return
+        for entity, owner in zip(entities, owners, strict=True):
+            if owner not in (None, self._tenant):
                 subject = f"{type(entity).__name__} {entity.id}"
-                raise CrossTenantError(unit=str(self._tenant or "registry"), other=str(entity.tenant), subject=subject)
+                raise CrossTenantError(unit=str(self._tenant or "registry"), other=str(owner), subject=subject)
 
     def mark(self, entities: Sequence[AggregateRoot]) -> None:
         """Mark aggregates as this tenant's; those of a unit without one stay whose they are."""
         if self._tenant is not None:
-            for entity in entities:
-                stamp(entity, version=entity.version, tenant=self._tenant)
+            own(entities, self._tenant)
 
     # --- The port. ---
 
@@ -159,13 +167,19 @@ class TrackedUnitOfWork(Primitives, UnitOfWork):
         return known  # type: ignore[return-value]  # composed with the port as its first parent
 
     async def flush(self) -> None:
+        await self._flush(last=False)
+
+    async def _flush(self, *, last: bool) -> None:
+        """Write what has changed; after the last time nobody looks for changes any more."""
         self.require_open()
         if self.read_only:
             return
         changes = self.tracker.changes()
         if not changes:
             return
-        self._expect(changes)
+        self._expect(changes, last=last)
+        if self._tenant is None and (tenants := changes.of(Tenant)):
+            await self.attempt(self._announce([tenant.tenant_id for tenant in tenants]))
         mappings = self._wiring.mappings
         for kind in mappings:
             if kind in changes.inserts:
@@ -176,12 +190,18 @@ class TrackedUnitOfWork(Primitives, UnitOfWork):
         for kind in reversed(tuple(mappings)):
             if kind in changes.removals:
                 await self.attempt(self._remove(mappings[kind], changes.removals[kind]))
-        self.tracker.written(changes)
+        self.tracker.written(changes, last=last)
+
+    async def flush_before_writing(self, kind: type[AggregateRoot]) -> None:
+        """Flush, and make ready for a statement that writes aggregates of this kind, nobody knows which."""
+        await self.flush()
+        if kind is Tenant:
+            await self.attempt(self._announce(()))
 
     async def commit(self) -> None:
         self._refuse_inside_savepoint("commit")
         try:
-            await self.flush()
+            await self._flush(last=True)
             await self._fill_outbox()
             self._commit_sent = True
             await self._commit()
@@ -243,7 +263,8 @@ class TrackedUnitOfWork(Primitives, UnitOfWork):
     async def __aenter__(self) -> Self:
         if self._state != "not entered":
             raise UnitOfWorkClosedError(self._state)
-        self._owner = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        self._owner = asyncio.current_task(self._loop)
         if self._wiring.telemetry is not None:
             self._observed = ObservedUnit(self._wiring, self._tenant, read_only=self.read_only, tries=self.tries)
         if self._deadline is not None:
@@ -299,7 +320,7 @@ class TrackedUnitOfWork(Primitives, UnitOfWork):
     async def _leave_record(self, record: AppliedUnit) -> AppliedUnit | None:
         """Write the record of the unit's idempotency key before anything else; return the one that stands there."""
         try:
-            await self._insert(APPLIED_UNITS, (record,))
+            await self._insert(APPLIED_UNITS, Additions((record,)))
         except DuplicateEntityError:
             await self._rollback()
             return await self._standing_record(record)
@@ -337,10 +358,12 @@ class TrackedUnitOfWork(Primitives, UnitOfWork):
             return
         self._lease = await self._wiring.dedicated.lease(place.connection)
         if self._lease is not None:
+            self._is_dedicated = True
             self._use(self._lease.client)
 
     def _release(self) -> None:
-        """Let the tenant's own client be closed, as far as this unit is concerned."""
+        """Let go of the repositories, which hold the unit, and of the tenant's own client."""
+        self._repositories.clear()
         lease, self._lease = self._lease, None
         if lease is not None:
             lease.release()
@@ -371,16 +394,18 @@ class TrackedUnitOfWork(Primitives, UnitOfWork):
         if not self._fills_outbox:
             return
         self.require_writable("recording an event")
-        if self._lease is not None:
+        if self._is_dedicated:
             raise UnsupportedOperationError("an outbox in a dedicated tenant's own database", type(self).__name__)
         for tenant, events in sorted(self._recorded_events().items(), key=lambda item: key_of(item[0])):
             await self.attempt(self._store_events(tenant, [RecordedEvent.of(event) for event in events]))
 
     async def _hand_over_events(self) -> None:
-        await self._hand_over(self._tenant, self.tracker.take_events())
+        events = self.tracker.take_events()
+        if events:
+            await self._hand_over(self._tenant, events)
 
     async def _hand_over(self, tenant: TenantId | None, events: Sequence[DomainEvent]) -> None:
-        if not events or self._wiring.on_commit is None:
+        if self._wiring.on_commit is None:
             return
         try:
             await self._wiring.on_commit(tenant, events)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from prismicx.adapters.dedicated import DedicatedClients
 from prismicx.adapters.repository import TrackedRepository
+from prismicx.domain.cursors import CursorKeys
 from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.placement import EntityMapping
 from prismicx.domain.ports import EventHandler, TenantAdmission
@@ -29,3 +30,5 @@ class Wiring:
     telemetry: Telemetry | None = None
     backend: str = ""
     """The backend's class, as telemetry names it."""
+    cursor_keys: CursorKeys = field(default_factory=CursorKeys.random)
+    """What signs the cursors of pages."""

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from prismicx.domain.cursors import Cursor
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.installations import TenantPlugin, TenantPluginStatus
-from prismicx.domain.pages import Cursor
 from prismicx.domain.plugins import AppliedMigration, Plugin
 from prismicx.domain.ports import Backend, PluginSchemas
 from prismicx.domain.registry import PluginRepository, TenantPluginRepository, TenantRepository

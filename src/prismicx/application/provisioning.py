@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from prismicx.application.directory import TenantDirectory
 from prismicx.application.planning import Plan, plan_of
+from prismicx.application.reasons import reason_of
 from prismicx.application.reconciling import TenantReconciler
 from prismicx.application.tenant_records import TenantRecords
 from prismicx.application.tenant_worker import DEFAULT_LEASE, TenantWorker
-from prismicx.domain.errors import DuplicateEntityError
+from prismicx.domain.errors import DuplicateEntityError, PrismicxError
 from prismicx.domain.identifiers import PluginType, Region, TenantId, Tier
 from prismicx.domain.moments import utc_now
 from prismicx.domain.ports import Backend, ProvisioningStep
@@ -152,6 +153,28 @@ class TenantProvisioning:
             TenantNotFoundError: there is no such tenant.
         """
         return await self._records.change(tenant_id, _unless(TenantStatus.ACTIVE, Tenant.resume))
+
+    async def renew(self, step: str) -> Mapping[TenantId, str]:
+        """Run one step again for each tenant that is active or suspended: what it makes has changed, such as a key.
+
+        No lease is taken: the step's writes carry the fencing number that the tenant was read with, so nothing happens
+        to one whose deletion has begun meanwhile. A failure keeps no other tenant from being renewed.
+
+        Args:
+            step: its name.
+
+        Returns:
+            By tenant, why it failed; an empty text where it did not.
+        """
+        outcomes: dict[TenantId, str] = {}
+        for tenant in await self._records.list(TenantStatus.ACTIVE, TenantStatus.SUSPENDED):
+            try:
+                await self._worker.repeat(tenant, step)
+            except PrismicxError as error:
+                outcomes[tenant.tenant_id] = reason_of(error)
+            else:
+                outcomes[tenant.tenant_id] = ""
+        return outcomes
 
     # --- Unmade. ---
 

@@ -15,6 +15,7 @@ from prismicx.application.plugin_work import DEFAULT_LEASE, new_holder
 from prismicx.application.plugins import PluginInstallation
 from prismicx.application.reasons import reason_of
 from prismicx.application.recording import recorded
+from prismicx.domain.cursors import Cursor
 from prismicx.domain.errors import (
     IllegalTransitionError,
     InvalidMigrationError,
@@ -29,7 +30,6 @@ from prismicx.domain.identifiers import TenantId, Version
 from prismicx.domain.installations import TenantPlugin
 from prismicx.domain.leases import Lease
 from prismicx.domain.moments import utc_now
-from prismicx.domain.pages import Cursor
 from prismicx.domain.plugins import Plugin
 from prismicx.domain.ports import Backend, UnitOfWork
 from prismicx.domain.registry import PluginRepository, PluginRolloutRepository, TenantPluginRepository

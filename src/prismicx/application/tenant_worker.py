@@ -123,6 +123,15 @@ class TenantWorker:
                 await self._change(tenant, Tenant.let_go)
             raise
 
+    async def repeat(self, tenant: Tenant, name: str) -> None:
+        """Run a step again that is done, and verify it; nothing is recorded.
+
+        Raises:
+            LeaseLostError: somebody has taken the tenant over since it was read.
+            ProvisioningError: the step is not known here, or its work is not as it should be afterwards.
+        """
+        await self._ensured(self.step(tenant, name), tenant)
+
     # --- Step by step. ---
 
     async def _make(self, tenant: Tenant) -> Tenant:

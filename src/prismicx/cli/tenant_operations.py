@@ -15,7 +15,7 @@ from prismicx.application.reconciling import Reconciled
 from prismicx.cli.command import Call, command
 from prismicx.cli.output import Answer, ExitCode, printable, table
 from prismicx.cli.tenant import TenantArgument, contents_table, tenant_answer, tenant_data
-from prismicx.domain.errors import PrismicxError
+from prismicx.domain.errors import PrismicxError, SettingsError
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.installations import TenantPlugin
 
@@ -101,6 +101,27 @@ async def reconcile(
                 services.plugins().watch(interval=interval, stop=stop, report=rounds.report_plugins),
             )
     return Answer(rounds.data, f"Stopped after {rounds.data['rounds']} rounds.")
+
+
+@command
+async def renew_logins(call: Call) -> Answer:
+    """Make the MongoDB users of all tenants as PRISMICX_MONGO_USER_KEYS says; safe to run again.
+
+    Active and suspended tenants get a user for each key, and users of other keys are dropped.
+    """
+    from prismicx.adapters.beanie.login_step import LOGIN_STEP  # noqa: PLC0415  # loads the driver
+
+    if call.settings().mongo_user_keys is None:
+        raise SettingsError(["tenants have no MongoDB users of their own: PRISMICX_MONGO_USER_KEYS is not set"])
+    async with call.services() as services:
+        with call.progress("renewing the users of all tenants"):
+            outcomes = await services.tenants().renew(LOGIN_STEP)
+    rows = [(str(tenant), "failed" if reason else "renewed", reason) for tenant, reason in outcomes.items()]
+    data: list[JsonValue] = [
+        {"tenant": tenant, "outcome": outcome, "reason": reason or None} for tenant, outcome, reason in rows
+    ]
+    view = table(("tenant", "outcome", "reason"), rows, empty="There are no tenants.")
+    return Answer({"renewed": data}, view, ExitCode.REFUSED if any(outcomes.values()) else ExitCode.DONE)
 
 
 class _Rounds:

@@ -61,8 +61,9 @@ class Cause(Enum):
         "no connection was to be had: the server is down, or the pool was used up", _NOTHING, Response.RUN_AGAIN
     )
     COMMIT_UNANSWERED = Failure(
-        "the connection broke during commit; on MongoDB, label `UnknownTransactionCommitResult`, when the commit alone "
-        "has been sent three times",
+        "the connection broke during commit; PostgreSQL 53, 57 or 58 where the message that commits clears up after a "
+        "session too; on MongoDB, label `UnknownTransactionCommitResult`, when the commit alone has been sent three "
+        "times",
         _UNKNOWN,
         Response.ASK_RECORD,
     )

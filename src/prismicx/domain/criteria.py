@@ -171,11 +171,17 @@ EVERYTHING: Final[Specification] = Conjunction(())
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One attribute to sort by; nulls come last in both directions."""
+    """One attribute to sort by; nulls come last in both directions, but first where `nulls_first` reverses an order."""
 
     entity: type
     attribute: str
     descending: bool = False
+    nulls_first: bool = False
+
+    @property
+    def reversed(self) -> Order:
+        """The same order from its end."""
+        return Order(self.entity, self.attribute, not self.descending, not self.nulls_first)
 
 
 def as_specification(criteria: Criteria | None) -> Specification:

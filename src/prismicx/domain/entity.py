@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from uuid import UUID
 
@@ -58,7 +59,7 @@ class Entity(BaseModel, metaclass=EntityMeta):
     def version(self) -> int:
         """How often it has been written: 0 before the first time."""
         try:
-            return self._version
+            return _version_of(self)
         except AttributeError:
             return 0
 
@@ -66,7 +67,7 @@ class Entity(BaseModel, metaclass=EntityMeta):
     def tenant(self) -> TenantId | None:
         """The tenant whose unit of work it came from or was added to; `None` before that, and in the registry."""
         try:
-            return self._tenant
+            return _tenant_of(self)
         except AttributeError:
             return None
 
@@ -89,10 +90,17 @@ class Entity(BaseModel, metaclass=EntityMeta):
         return stamp(super().__deepcopy__(memo), version=self.version, tenant=self.tenant)
 
 
+# The slots themselves: where one is empty, an access by name would ask pydantic's `__getattr__`, which takes long.
+_version_of: Final[Callable[[Any], int]] = Entity.__dict__["_version"].__get__
+_tenant_of: Final[Callable[[Any], TenantId | None]] = Entity.__dict__["_tenant"].__get__
+_set_version: Final = Entity.__dict__["_version"].__set__
+_set_tenant: Final = Entity.__dict__["_tenant"].__set__
+
+
 def stamp(entity: EntityT, *, version: int, tenant: TenantId | None) -> EntityT:
     """Set what is the framework's on an entity and return it. For adapters only."""
-    object.__setattr__(entity, "_version", version)
-    object.__setattr__(entity, "_tenant", tenant)
+    _set_version(entity, version)
+    _set_tenant(entity, tenant)
     return entity
 
 
@@ -104,20 +112,21 @@ class AggregateRoot(Entity):
 
     __slots__ = ("_events",)
     if TYPE_CHECKING:
-        _events: list[DomainEvent]
+        _events: list[DomainEvent] | tuple[()]
 
     def record(self, event: DomainEvent) -> None:
         """Remember a fact, to be handed over once it has been committed."""
         try:
-            self._events.append(event)
-        except AttributeError:
-            object.__setattr__(self, "_events", [event])
+            _events_of(self).append(event)
+        except AttributeError:  # it is the first one
+            stamp(self, version=self.version, tenant=self.tenant)
+            _set_events(self, [event])
 
     @property
     def recorded_events(self) -> tuple[DomainEvent, ...]:
         """What has been recorded and not yet handed over, oldest first."""
         try:
-            return tuple(_EVENTS.__get__(self))
+            return tuple(_events_of(self))
         except AttributeError:
             return ()
 
@@ -125,9 +134,48 @@ class AggregateRoot(Entity):
         """Return the recorded events, oldest first, and forget them."""
         events = self.recorded_events
         if events:
-            object.__setattr__(self, "_events", [])
+            _set_events(self, ())
         return events
 
 
-_EVENTS: Final = AggregateRoot.__dict__["_events"]
-"""The slot itself: where it is empty, an access by name would ask pydantic's `__getattr__`, which takes long."""
+_events_of: Final = AggregateRoot.__dict__["_events"].__get__
+_set_events: Final = AggregateRoot.__dict__["_events"].__set__
+
+
+def owners_of(aggregates: Sequence[AggregateRoot]) -> list[TenantId | None]:
+    """Return whose each of these aggregates is, and make those ready that no unit has seen. For adapters only.
+
+    What has never been stamped has not recorded anything either, and says so from now on without searching.
+    """
+    owners: list[TenantId | None] = []
+    for aggregate in aggregates:
+        try:
+            owners.append(_tenant_of(aggregate))
+        except AttributeError:
+            _set_version(aggregate, 0)
+            _set_tenant(aggregate, None)
+            _set_events(aggregate, ())
+            owners.append(None)
+    return owners
+
+
+def own(aggregates: Sequence[AggregateRoot], tenant: TenantId) -> None:
+    """Make these aggregates a tenant's, after `owners_of` has seen them. For adapters only."""
+    for aggregate in aggregates:
+        _set_tenant(aggregate, tenant)
+
+
+def renumbered(aggregates: Sequence[AggregateRoot], versions: Sequence[int]) -> list[int]:
+    """Give each of these aggregates its version, and return the one that it had. For adapters only."""
+    before = [aggregate.version for aggregate in aggregates]
+    for aggregate, version in zip(aggregates, versions, strict=True):
+        _set_version(aggregate, version)
+    return before
+
+
+def have_recorded(aggregates: Iterable[AggregateRoot]) -> bool:
+    """Tell whether one of them may have recorded events: a quick look, which errs on this side only."""
+    try:
+        return any(map(_events_of, aggregates))
+    except AttributeError:
+        return True

@@ -78,6 +78,16 @@ class UnknownAttributeError(InvalidSpecificationError, AttributeError):
         self.known = tuple(known)
 
 
+class InvalidKeyError(PrismicxError, ValueError):
+    """What was named is no key by which one aggregate is told from all others: nothing has been asked or written."""
+
+    def __init__(self, entity: str, key: Sequence[str], reason: str) -> None:
+        super().__init__(f"{entity} cannot be told apart by {' and '.join(key) or 'nothing'}: {reason}")
+        self.entity = entity
+        self.key = tuple(key)
+        self.reason = reason
+
+
 class InvalidCursorError(PrismicxError, ValueError):
     """The cursor is damaged, or belongs to another query, order or tenant."""
 

@@ -15,6 +15,8 @@ def utc_milliseconds(moment: datetime) -> datetime:
     Raises:
         ValueError: the moment has no time zone.
     """
+    if moment.tzinfo is UTC and not moment.microsecond % 1000:
+        return moment
     if moment.tzinfo is None:
         raise ValueError("a time needs a time zone; use datetime.now(UTC)")
     try:

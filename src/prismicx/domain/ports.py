@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import builtins
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 from uuid import UUID
 
+from pydantic import BaseModel
+
+from prismicx.domain.cursors import Cursor
 from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.events import DomainEvent
 from prismicx.domain.health import DEFAULT_PATIENCE, Health
 from prismicx.domain.identifiers import PluginType, TenantId
 from prismicx.domain.isolation import Isolation
-from prismicx.domain.pages import Cursor, Page
+from prismicx.domain.locking import Lock
+from prismicx.domain.pages import Page
 from prismicx.domain.plugins import AppliedMigration, SchemaMigration
+from prismicx.domain.registry_feed import RegistryFeed
 from prismicx.domain.retry import Retry
 from prismicx.domain.specification import Criteria, Order
 from prismicx.domain.tenancy import DatabaseConfig, Tenant
@@ -26,6 +32,8 @@ if TYPE_CHECKING:
 RootT = TypeVar("RootT", bound=AggregateRoot)
 RepositoryT = TypeVar("RepositoryT", bound="Repository[Any]")
 ResultT = TypeVar("ResultT")
+ModelT = TypeVar("ModelT", bound=BaseModel)
+KeyT = TypeVar("KeyT")
 
 
 class Repository(ABC, Generic[RootT]):
@@ -51,21 +59,44 @@ class Repository(ABC, Generic[RootT]):
         """Put several new aggregates into the collection, all or none; they are written in one statement."""
 
     @abstractmethod
-    async def get(self, identity: UUID) -> RootT:
+    async def get(self, identity: UUID, *, lock: Lock | None = None) -> RootT:
         """Return the aggregate with this identity, read in this unit of work's transaction.
 
+        Args:
+            identity: its `id`.
+            lock: as for `find`.
+
         Raises:
-            EntityNotFoundError: none exists for this tenant (another tenant's counts as none).
+            EntityNotFoundError: none exists for this tenant (another tenant's counts as none), or it was skipped.
         """
 
     @abstractmethod
-    async def find(self, identity: UUID) -> RootT | None:
-        """Return the aggregate with this identity, or `None` where this tenant has none."""
+    async def find(self, identity: UUID, *, lock: Lock | None = None) -> RootT | None:
+        """Return the aggregate with this identity, or `None` where this tenant has none.
+
+        Args:
+            identity: its `id`.
+            lock: keep it from all other units until this one ends; it is read again even if the unit holds it.
+
+        Raises:
+            ConcurrencyError: the unit holds it, in a version that is no longer the one that was locked.
+            ReadOnlyUnitOfWorkError: a lock in a read-only unit.
+            TransactionConflictError: another unit has locked it, with `Lock.FAIL`.
+            UnsupportedOperationError: the backend has no locks (memory, MongoDB); nothing was asked of it.
+        """
+
+    @abstractmethod
+    async def fetch(self, identities: Iterable[UUID], /) -> dict[UUID, RootT]:
+        """Return the aggregates with these identities by identity, in the order asked for; it leaves out what is not.
+
+        What the unit holds is not asked for again; the rest is one statement, however many they are.
+        """
 
     @abstractmethod
     async def find_one(self, criteria: Criteria, /) -> RootT | None:
         """Return the aggregate that meets the criteria: the one with the smallest id where several do."""
 
+    @overload
     @abstractmethod
     async def list(
         self,
@@ -75,10 +106,69 @@ class Repository(ABC, Generic[RootT]):
         order_by: Order | Sequence[Order] = (),
         limit: int | None = None,
         track: bool = True,
-    ) -> list[RootT]:
+        lock: Lock | None = None,
+    ) -> list[RootT]: ...
+
+    @overload
+    @abstractmethod
+    async def list(
+        self,
+        criteria: Criteria | None = None,
+        /,
+        *,
+        into: type[ModelT],
+        order_by: Order | Sequence[Order] = (),
+        limit: int | None = None,
+    ) -> list[ModelT]: ...
+
+    @abstractmethod
+    async def list(
+        self,
+        criteria: Criteria | None = None,
+        /,
+        *,
+        into: type[ModelT] | None = None,
+        order_by: Order | Sequence[Order] = (),
+        limit: int | None = None,
+        track: bool = True,
+        lock: Lock | None = None,
+    ) -> list[RootT] | list[ModelT]:
         """Return all that meet the criteria, in order (then by id): no silent limit.
 
-        With `track=False` changes to them are not written, which spares a snapshot of each.
+        Args:
+            criteria: all of the tenant's without any.
+            into: a pydantic model whose attributes are some of the aggregate's, by name: only those are read, as they
+                are stored, and nothing is tracked.
+            order_by: nulls last.
+            limit: how many at most.
+            track: `False` spares a snapshot of each, and changes to them are not written.
+            lock: keep them from all other units until this one ends, as `find` does.
+
+        Raises:
+            MappingError: `into` is no such model, which is seen before anything is asked; or it refuses what is stored.
+            ConcurrencyError, ReadOnlyUnitOfWorkError, TransactionConflictError, UnsupportedOperationError: of a lock,
+                as `find`.
+        """
+
+    @abstractmethod
+    async def list_by(
+        self,
+        attribute: KeyT,
+        keys: Iterable[KeyT],
+        criteria: Criteria | None = None,
+        /,
+        *,
+        order_by: Order | Sequence[Order] = (),
+    ) -> dict[KeyT, builtins.list[RootT]]:
+        """Return what has each of these keys, by key, in one statement: `list_by(Order.customer_id, customer_ids)`.
+
+        Every key asked for is there, in the order asked for, with an empty list where nothing has it.
+
+        Args:
+            attribute: of the aggregate, taken from the class.
+            keys: what it may be; `None` among them stands for null.
+            criteria: what else must be true.
+            order_by: of each list; then by id.
         """
 
     @abstractmethod
@@ -90,18 +180,49 @@ class Repository(ABC, Generic[RootT]):
         order_by: Order | Sequence[Order] = (),
         size: int = 50,
         after: Cursor | None = None,
+        before: Cursor | None = None,
     ) -> Page[RootT]:
-        """Return at most `size` of what meets the criteria, from the cursor on.
+        """Return at most `size` of what meets the criteria: the first, those behind a cursor, or those right before it.
+
+        All pages are in order. What is added or removed meanwhile moves nothing from one page to another.
+
+        Args:
+            criteria: all of the tenant's without any.
+            order_by: nulls last. An index serves it best where all goes in one direction, `desc(X.id)` included.
+            size: how many at most.
+            after: a page's `next`.
+            before: a page's `previous`.
 
         Raises:
-            InvalidCursorError: the cursor is damaged, or of another query, order or tenant.
+            InvalidCursorError: the cursor is damaged, of another query, order, direction or tenant, or was signed with
+                a key that the backend does not have (`cursor_keys`).
         """
 
+    @overload
     @abstractmethod
     def stream(
         self, criteria: Criteria | None = None, /, *, order_by: Order | Sequence[Order] = ()
-    ) -> AsyncIterator[RootT]:
-        """Yield all that meet the criteria, in order, a batch at a time; what it yields is not tracked."""
+    ) -> AsyncIterator[RootT]: ...
+
+    @overload
+    @abstractmethod
+    def stream(
+        self, criteria: Criteria | None = None, /, *, into: type[ModelT], order_by: Order | Sequence[Order] = ()
+    ) -> AsyncIterator[ModelT]: ...
+
+    @abstractmethod
+    def stream(
+        self,
+        criteria: Criteria | None = None,
+        /,
+        *,
+        into: type[ModelT] | None = None,
+        order_by: Order | Sequence[Order] = (),
+    ) -> AsyncIterator[RootT] | AsyncIterator[ModelT]:
+        """Yield all that meet the criteria, in order, a batch at a time; what it yields is not tracked.
+
+        `into` is as for `list`.
+        """
 
     @abstractmethod
     async def count(self, criteria: Criteria | None = None, /) -> int:
@@ -120,8 +241,109 @@ class Repository(ABC, Generic[RootT]):
             CrossTenantError: it belongs to another tenant.
         """
 
+    # --- Writes that are one statement each, sent at once, after a flush; they last with the unit like all others. ---
 
-class UnitOfWork(ABC):
+    @abstractmethod
+    async def upsert(self, aggregate: RootT, *, on: object = None) -> RootT:
+        """Add the aggregate, or put its attributes in the place of those of the one with the same key.
+
+        All attributes but the id are overwritten, whatever version is stored; that version is raised. Whoever does
+        the same at the same time is waited for, or is in the way: `TransactionConflictError`, which `Backend.run` runs
+        again.
+
+        Args:
+            aggregate: what is to be stored.
+            on: the key: an attribute (`Customer.email`) or its name, or a sequence of them, that the mapping declares
+                unique. Without it, the identity.
+
+        Returns:
+            The aggregate as it is stored, tracked, under the id of the one that was there: the given object where that
+            is its own id, or else the one that the unit holds or a new one. Events that were recorded on the given
+            object go with it.
+
+        Raises:
+            InvalidKeyError: the mapping has no such unique key, or the aggregate has a null in it.
+            CrossTenantError: it belongs to another tenant.
+            DuplicateEntityError: another key is taken, the id of a new one included.
+            UnstorableValueError: it holds a value that not every database can keep.
+        """
+
+    @abstractmethod
+    async def get_or_create(self, aggregate: RootT, *, on: object = None) -> tuple[RootT, bool]:
+        """Return the aggregate with the same key, or add this one; and whether it was added. Both are tracked.
+
+        Where one is there, nothing is written, and events that were recorded on the given one stay with it: they are
+        not handed over.
+
+        Args, Raises:
+            As for `upsert`.
+        """
+
+    @abstractmethod
+    async def update_where(self, criteria: Criteria, /, **changes: Any) -> int:
+        """Set attributes of all that meet the criteria, raise their versions, and return how many they are.
+
+        What the unit of work holds of them has the new values and versions afterwards; only what somebody else has
+        changed since it was read stays as it was, and is refused when it is written. No events are recorded, and what
+        aggregates check across several attributes is not checked.
+
+        Args:
+            criteria: `EVERYTHING` for all; `None` is refused, so that nothing is forgotten.
+            changes: new values by attribute, validated as when they are assigned.
+
+        Raises:
+            InvalidSpecificationError: the criteria are `None`, nothing is to change, or the id is.
+            UnknownAttributeError: the aggregate has no such attribute.
+            pydantic.ValidationError: the attribute does not take the value.
+            UnstorableValueError: not every database can keep the value.
+            DuplicateEntityError: a unique key is taken.
+        """
+
+    @abstractmethod
+    async def delete_where(self, criteria: Criteria, /) -> int:
+        """Delete all that meet the criteria, and return how many they are; the unit of work forgets them.
+
+        No events are recorded.
+
+        Args:
+            criteria: `EVERYTHING` for all; `None` is refused, so that nothing is forgotten.
+
+        Raises:
+            InvalidSpecificationError: the criteria are `None`.
+        """
+
+
+class ReadScope(ABC):
+    """Where one tenant's aggregates are read, each query for itself: `async with backend.read(tenant) as scope:`.
+
+    Its repositories refuse to write, and what they return is not watched for changes. Each query sees what is committed
+    when it is asked, so two queries need not show one moment. Within one scope one identity is one object, as it was
+    first read. A unit of work is one, too, which may write: code that takes a read scope takes both.
+    """
+
+    @property
+    @abstractmethod
+    def tenant(self) -> TenantId | None:
+        """The tenant, fixed when it was opened; `None` in the registry and for system units."""
+
+    @abstractmethod
+    def repository(self, port: Callable[..., RepositoryT], /) -> RepositoryT:
+        """Return its repository of this class: `uow.repository(CustomerRepository)`.
+
+        Raises:
+            NotMappedError: the backend has no mapping for the aggregate, or it lives out of reach.
+        """
+
+    @abstractmethod
+    async def __aenter__(self) -> Self: ...
+
+    @abstractmethod
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class UnitOfWork(ReadScope):
     """One business transaction of one tenant on one backend (Fowler, PoEAA: Unit of Work).
 
     Enter it with `async with`. Nothing lasts without `commit`, which also ends it; leaving discards what was not
@@ -129,25 +351,12 @@ class UnitOfWork(ABC):
     and the connection goes back as clean as it came.
     """
 
-    @property
-    @abstractmethod
-    def tenant(self) -> TenantId | None:
-        """The tenant, fixed when the unit was opened; `None` in the registry and for system units."""
-
-    @abstractmethod
-    def repository(self, port: Callable[..., RepositoryT], /) -> RepositoryT:
-        """Return this unit's repository of this class: `uow.repository(CustomerRepository)`.
-
-        Raises:
-            NotMappedError: the backend has no mapping for the aggregate, or it lives outside this unit's reach.
-        """
-
     @abstractmethod
     async def flush(self) -> None:
         """Write what was added, changed and removed, without ending the transaction.
 
-        A read-only unit refuses `add` and `remove` at once; it takes no snapshots, so changes to what it has read are
-        neither noticed nor written.
+        A read-only unit refuses `add`, `remove` and all other writes at once; it takes no snapshots, so changes to what
+        it has read are neither noticed nor written.
 
         Raises:
             ConcurrencyError: an aggregate was changed or removed by somebody else since it was read.
@@ -174,14 +383,6 @@ class UnitOfWork(ABC):
         Raises:
             UnsupportedOperationError: the backend has none (MongoDB).
         """
-
-    @abstractmethod
-    async def __aenter__(self) -> Self: ...
-
-    @abstractmethod
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 class Backend(ABC):
@@ -256,6 +457,21 @@ class Backend(ABC):
         """
 
     @abstractmethod
+    def read(self, tenant: TenantId) -> ReadScope:
+        """Return a read scope for this tenant, to be entered with `async with`: for queries that need no transaction.
+
+        On PostgreSQL a query is one round trip in it, where the same in a unit of work takes three.
+
+        Raises:
+            TenantContextMissingError: no tenant was given.
+            InvalidTenantIdError: it is not a `TenantId`.
+
+        Entering it raises:
+            TenantNotFoundError: the registry knows no such tenant.
+            TenantNotActiveError: the tenant is not active; the error says which state it is in.
+        """
+
+    @abstractmethod
     async def run(
         self,
         tenant: TenantId,
@@ -292,6 +508,15 @@ class Backend(ABC):
     @abstractmethod
     def registry(self, *, read_only: bool = False) -> UnitOfWork:
         """Return a unit of work over the registry: aggregates placed as `Reference`, of no tenant, and nothing else."""
+
+    @property
+    @abstractmethod
+    def registry_feed(self) -> RegistryFeed:
+        """What changes among the tenants of the registry, for who remembers them.
+
+        Raises:
+            UnsupportedOperationError: the backend cannot be the registry of a platform.
+        """
 
     @abstractmethod
     def system_unit_of_work(self, *, reason: str, actor: str, read_only: bool = True) -> SystemUnitOfWork:

@@ -14,7 +14,7 @@ from prismicx.embedded.process import HOST, ask, free_port, installed, running
 
 
 class EmbeddedMongo:
-    """A server that runs during a `with` block on 127.0.0.1, as a replica set of one member, without logins."""
+    """A server that runs during a `with` block on 127.0.0.1, as a replica set of one member."""
 
     def __init__(
         self,
@@ -23,6 +23,7 @@ class EmbeddedMongo:
         durable: bool = False,
         standalone: bool = False,
         test_commands: bool = False,
+        access_control: bool = False,
     ) -> None:
         """Describe the server; nothing is started yet.
 
@@ -31,9 +32,17 @@ class EmbeddedMongo:
             durable: flush each write to the disk before it is acknowledged; without it a crash loses writes.
             standalone: be no replica set, hence without transactions.
             test_commands: allow `configureFailPoint`, with which tests plant faults.
+            access_control: let nobody in without a login. The first user must be in `directory` already, made while
+                everybody was let in. SecantusDB then keeps users to their databases; the collections that a role
+                names in one it takes for all of that database, as MongoDB does not.
         """
         self._directory = directory
-        flags = {"--sync-on-commit": durable, "--standalone": standalone, "--enable-test-commands": test_commands}
+        flags = {
+            "--sync-on-commit": durable,
+            "--standalone": standalone,
+            "--enable-test-commands": test_commands,
+            "--auth": access_control,
+        }
         self._flags = [flag for flag, wanted in flags.items() if wanted]
         self._running = ExitStack()
         self.port = 0

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Final
+
+_PATIENCE: Final = 60.0
 
 
 class Moment(Enum):
@@ -89,7 +91,11 @@ def _throwing(steps: Generator[Any, Any, Any], error: BaseException) -> Callable
 async def interrupted_at(
     work: Awaitable[object], stop: int, moment: Moment, *, interrupt: Callable[[], object] | None = None
 ) -> tuple[bool, BaseException | None]:
-    """Run the work in a task of its own, cancelled at this stop; return whether it came so far, and how it ended."""
+    """Run the work in a task of its own, cancelled at this stop; return whether it came so far, and how it ended.
+
+    Raises:
+        AssertionError: it has not ended after 60 seconds.
+    """
     stops = Stops(work, at=stop, moment=moment, interrupt=interrupt)
     ended: list[BaseException | None] = []
 
@@ -101,5 +107,9 @@ async def interrupted_at(
         else:
             ended.append(None)
 
-    await asyncio.wait((asyncio.create_task(run()),))
+    task = asyncio.create_task(run())
+    await asyncio.wait((task,), timeout=_PATIENCE)
+    if not task.done():
+        task.cancel()
+        raise AssertionError(f"interrupted at stop {stop}, it does not end")
     return stops.count >= stop, ended[0]

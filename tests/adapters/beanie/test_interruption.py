@@ -61,7 +61,7 @@ async def test_a_cancelled_unit_whose_transaction_goes_on(
     async def leave_open(session: AsyncClientSession, *, unanswered: bool) -> None:
         left.append(session)
 
-    monkeypatch.setattr("prismicx.adapters.beanie.unit_of_work._ended", leave_open)
+    monkeypatch.setattr("prismicx.adapters.beanie.ending._ended", leave_open)
 
     with pytest.raises((AssertionError, TimeoutError, TransactionConflictError)):
         async with asyncio.timeout(2):

@@ -13,6 +13,7 @@ from tests.adapters.beanie.examples import ACME, MAPPINGS, Note, Task, Tasks
 
 from prismicx.adapters.beanie import BeanieBackend, MongoDBClient, TenantDocument
 from prismicx.adapters.beanie.mapping import Documents
+from prismicx.adapters.change_set import Additions
 from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.errors import MappingError
 
@@ -75,7 +76,7 @@ async def test_a_derived_document_has_the_entitys_attributes(backend: BeanieBack
 
 def test_a_key_that_is_not_there_is_a_null() -> None:
     documents, task = Documents(MAPPINGS[0], ACME), Task(title="one", due=date(2026, 1, 2), budget=Decimal("1.50"))
-    stored = documents.document(task)
+    (stored,) = documents.new(Additions((task,)))
     assert (stored["due"], str(stored["budget"])) == ("2026-01-02", "1.50")
     del stored["owner"]
 

@@ -40,7 +40,7 @@ from prismicx.domain.errors import (
     UnsupportedOperationError,
 )
 from prismicx.domain.registry import TenantRepository
-from prismicx.domain.specification import asc
+from prismicx.domain.specification import EVERYTHING, asc
 
 
 async def _stored(backend: BeanieBackend, *tasks: Task) -> None:
@@ -82,6 +82,45 @@ async def test_a_unit_that_adds_many_of_a_kind_is_two_commands(backend: BeanieBa
     assert commands.bodies[0]["startTransaction"] is True
     assert commands.bodies[0]["readConcern"]["level"] == "snapshot"
     assert commands.bodies[1]["writeConcern"] == {"w": "majority"}
+
+
+async def test_a_write_by_key_or_by_criteria_is_two_commands(backend: BeanieBackend, commands: Commands) -> None:
+    await _stored(backend, task := Task(title="one"))
+    sent = []
+
+    for write in ("upsert", "get_or_create", "update_where", "delete_where"):
+        async with backend.unit_of_work(ACME) as uow:
+            repository = uow.repository(Tasks)
+            commands.forget()
+            match write:
+                case "upsert":
+                    await repository.upsert(Task(id=task.id, title="two"))
+                case "get_or_create":
+                    await repository.get_or_create(Task(id=task.id, title="three"))
+                case "update_where":
+                    assert await repository.update_where(Task.title == "two", title="four") == 1
+                case "delete_where":
+                    assert await repository.delete_where(EVERYTHING) == 1
+            await uow.commit()
+        sent += commands.sent
+
+    assert sent[::2] == ["findAndModify", "findAndModify", "update", "delete"]
+    assert sent[1::2] == ["commitTransaction"] * 4
+
+
+async def test_a_write_by_criteria_looks_first_at_what_the_unit_holds(
+    backend: BeanieBackend, commands: Commands
+) -> None:
+    await _stored(backend, task := Task(title="one"), Task(title="two"))
+
+    async with backend.unit_of_work(ACME) as uow:
+        held = await uow.repository(Tasks).get(task.id)
+        commands.forget()
+        assert await uow.repository(Tasks).update_where(EVERYTHING, owner="ada") == 2
+        await uow.commit()
+
+    assert commands.sent == ["find", "update", "commitTransaction"]
+    assert (held.owner, held.version) == ("ada", 2)
 
 
 async def test_three_kinds_of_write_in_one_transaction_are_four_commands(
@@ -260,6 +299,40 @@ async def test_a_commit_that_stays_lost_has_an_unknown_outcome(backend: BeanieBa
 async def test_a_lone_write_that_is_lost_twice_has_an_unknown_outcome(backend: BeanieBackend, faults: Faults) -> None:
     with faults("insert", times=2, closeConnection=True), pytest.raises(CommitOutcomeUnknownError):
         await _stored(backend, Task(title="one"))
+
+
+async def test_a_lone_write_that_was_lost_and_then_refused_has_an_unknown_outcome(
+    backend: BeanieBackend, faults: Faults, stored: Any
+) -> None:
+    # What refuses the second try may be the first one. Here it is not, which the unit cannot know.
+    task = Task(title="one")
+    await _stored(backend, task)
+
+    with faults("insert", closeConnection=True), pytest.raises(CommitOutcomeUnknownError):
+        await _stored(backend, Task(title="one"))
+    for change, command in ((_hand_over, "update"), (_give_up, "delete")):
+        async with backend.unit_of_work(ACME) as uow:
+            await change(uow.repository(Tasks), task)
+            stored.tasks.update_one({}, {"$inc": {"version": 1}})
+            with faults(command, closeConnection=True), pytest.raises(CommitOutcomeUnknownError):
+                await uow.commit()
+
+
+async def test_a_lone_write_that_was_lost_once_is_done_once(
+    backend: BeanieBackend, faults: Faults, stored: Any
+) -> None:
+    with faults("insert", closeConnection=True):
+        await _stored(backend, Task(title="one"))
+
+    assert stored.tasks.count_documents({}) == 1
+
+
+async def _hand_over(tasks: Tasks, task: Task) -> None:
+    (await tasks.get(task.id)).owner = "ada"
+
+
+async def _give_up(tasks: Tasks, task: Task) -> None:
+    tasks.remove(await tasks.get(task.id))
 
 
 async def test_a_connection_lost_in_a_transaction_leaves_nothing(backend: BeanieBackend, faults: Faults) -> None:

@@ -65,3 +65,11 @@ async def backend15(prismicx_postgres15_database: PostgresDatabases) -> AsyncIte
     await make_places(backend)
     yield backend
     await backend.close()
+
+
+@pytest.fixture
+async def lonely(database: PostgresDatabase) -> AsyncIterator[SqlAlchemyBackend]:
+    """A backend that has one connection for all its tenants."""
+    async with backend_on(database, connections=1) as backend:
+        await make_places(backend)
+        yield backend

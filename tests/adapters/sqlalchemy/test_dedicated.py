@@ -107,6 +107,17 @@ async def test_a_unit_takes_no_connection_of_the_shared_pool(platform: OnPostgre
         assert pool.idle == pool.size
 
 
+async def test_a_read_scope_asks_its_own_database_alone(platform: OnPostgres) -> None:
+    await platform.create(ACME, connection="acme")
+    await platform.store(ACME)
+
+    async with platform.backend.read(ACME) as scope:
+        assert await scope.repository(Widgets).count() == 1
+        assert await scope.repository(Widgets).count() == 1
+
+    assert not platform.backend._client.plans._known
+
+
 async def test_units_ask_for_the_applications_login_once_and_for_no_other(platform: OnPostgres) -> None:
     await platform.create(ACME, connection="acme")
     platform.secrets.asked.clear()

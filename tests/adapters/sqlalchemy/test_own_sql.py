@@ -110,6 +110,24 @@ async def test_a_teams_own_sql_reaches_the_tenants_schema(own: SqlAlchemyBackend
             assert gadgets.table.schema == "tenant_acme_crm"
 
 
+async def test_a_declarative_class_is_written_by_key_and_by_criteria(own: SqlAlchemyBackend) -> None:
+    parcel = Parcel(label="first")
+    async with own:
+        async with unit(own) as uow:
+            parcels = uow.repository(Parcels)
+            uow.session.add(WidgetRow(tenant_id="acme", id=parcel.id, version=1, label="made by the ORM"))
+            found, was_created = await parcels.get_or_create(parcel)
+            assert (found.label, was_created) == ("made by the ORM", False)
+            assert await parcels.upsert(Parcel(id=parcel.id, label="second")) is found
+            assert await parcels.update_where(Parcel.label == "second", label="third") == 1
+            assert (found.label, found.version) == ("third", 3)
+            await uow.commit()
+
+        async with unit(own) as uow:
+            assert await uow.repository(Parcels).delete_where(Parcel.label == "third") == 1
+            await uow.commit()
+
+
 async def test_a_declarative_class_serves_the_repository_and_the_orm_alike(own: SqlAlchemyBackend) -> None:
     parcel = Parcel(label="made by the repository")
     async with own:

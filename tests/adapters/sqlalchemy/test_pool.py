@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from prismicx.adapters.sqlalchemy.clearing import CLEAR_AND_LOOK
 from prismicx.adapters.sqlalchemy.pool import ConnectionPool, Leftover
 from prismicx.domain.errors import BackendNotStartedError, DatabaseUnavailableError, PrismicxError
 
@@ -219,9 +220,17 @@ async def test_what_a_session_left_is_cleared_away(make: Make, server: Server) -
     assert cleaner
     await cleaner
 
-    first, second, third = server.lines[0].statements
-    assert (first, second) == ("ROLLBACK", "RESET ALL")
-    assert third.startswith("DISCARD TEMP; DISCARD SEQUENCES")
+    assert server.lines[0].statements == [CLEAR_AND_LOOK.after_rollback]
+    assert pool.idle == 1
+
+
+async def test_what_the_drivers_user_left_is_cleared_away_in_the_driver_too(make: Make, server: Server) -> None:
+    pool = make()
+    cleaner = pool.give_back(await pool.acquire(), Leftover.ANYTHING)
+    assert cleaner
+    await cleaner
+
+    assert server.lines[0].statements == ["RESET ALL", CLEAR_AND_LOOK.after_rollback]
     assert pool.idle == 1
 
 

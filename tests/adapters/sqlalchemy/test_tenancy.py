@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
 from tests.adapters.sqlalchemy.conftest import ACME, backend_on, login, prepare
 
@@ -124,3 +125,33 @@ async def test_a_dropped_policy_shows_nothing_and_takes_nothing(
         uow.repository(Widgets).add(Widget())
         with pytest.raises(PermissionDeniedError):
             await uow.commit()
+
+
+async def test_default_privileges_do_not_let_the_application_empty_a_table_that_all_tenants_share(
+    empty: PostgresDatabase,
+) -> None:
+    application, _ = login(empty.dsn)
+    owner = await DatabaseClient.from_dsn(empty.admin_dsn).connect()
+    for rights in ("SELECT ON TABLES TO PUBLIC", f'ALL ON TABLES TO "{application}"'):
+        await owner.execute(f"ALTER DEFAULT PRIVILEGES GRANT {rights}")
+    await owner.close()
+    await prepare(empty)
+    await prepare(empty)
+
+    async with backend_on(empty) as backend:
+        async with backend._client.connection() as connection:
+            held = {name: sorted(rights) for name, rights in await connection.fetch(_RIGHTS)}
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute("TRUNCATE widgets")
+        async with backend.unit_of_work(ACME) as uow:
+            uow.repository(Widgets).add(Widget())
+            await uow.commit()
+    everything = ["DELETE", "INSERT", "SELECT", "UPDATE"]
+    assert held == {"prismicx_applied_units": everything, "widgets": everything}
+
+
+_RIGHTS = """
+SELECT c.oid::regclass::text, array_agg(held.privilege_type)
+FROM pg_class c CROSS JOIN aclexplode(c.relacl) held
+WHERE c.relnamespace IN ('public'::regnamespace, 'prismicx'::regnamespace) AND c.relkind = 'r'
+AND held.grantee IN (0, current_user::regrole) GROUP BY c.oid"""

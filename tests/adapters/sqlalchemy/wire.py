@@ -11,6 +11,7 @@ class Wire:
 
     Attributes:
         trips: how often the direction turned from answers to questions.
+        answered: how many bytes the server sent.
         cut_before: a question that holds these bytes never reaches the server; the connection is cut instead.
         cut_after: as `cut_before`, but the server gets the question; nobody hears the answer.
     """
@@ -20,6 +21,7 @@ class Wire:
         self._pumps: set[asyncio.Task[None]] = set()
         self._clients: set[asyncio.StreamWriter] = set()
         self.trips = 0
+        self.answered = 0
         self.cut_before: bytes | None = None
         self.cut_after: bytes | None = None
 
@@ -30,7 +32,7 @@ class Wire:
         return port
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -45,10 +47,13 @@ class Wire:
         for client in self._clients:
             client.write(goodbye)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        pump = asyncio.current_task()
-        assert pump is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of its own: one that asyncio makes of a coroutine, Python 3.11 complains of when it is cancelled.
+        pump = asyncio.create_task(self._serve(reader, writer))
         self._pumps.add(pump)
+        pump.add_done_callback(self._pumps.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answers, questions = await asyncio.open_connection(*self._target)
         asked = asyncio.Event()
         self._clients.add(writer)
@@ -62,7 +67,6 @@ class Wire:
             writer.transport.abort()
             questions.transport.abort()
             self._clients.discard(writer)
-            self._pumps.discard(pump)
 
     async def _ask(self, reader: asyncio.StreamReader, questions: asyncio.StreamWriter, asked: asyncio.Event) -> None:
         while data := await reader.read(1 << 16):
@@ -82,6 +86,7 @@ class Wire:
             if not self._lets_hear(asked):
                 raise ConnectionResetError
             asked.clear()
+            self.answered += len(data)
             writer.write(data)
             await writer.drain()
         raise EOFError

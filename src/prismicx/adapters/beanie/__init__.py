@@ -4,6 +4,7 @@ from prismicx.adapters.beanie.backend import BeanieBackend
 from prismicx.adapters.beanie.client import MongoDBClient
 from prismicx.adapters.beanie.collection import BeanieCollection
 from prismicx.adapters.beanie.document import TenantDocument
+from prismicx.adapters.beanie.logins import TenantLogins
 from prismicx.adapters.beanie.provisioning import BeaniePluginSchemas
 from prismicx.adapters.beanie.repository import BeanieRepository
 from prismicx.adapters.beanie.system import system_privileges
@@ -17,5 +18,6 @@ __all__ = [
     "BeanieUnitOfWork",
     "MongoDBClient",
     "TenantDocument",
+    "TenantLogins",
     "system_privileges",
 ]

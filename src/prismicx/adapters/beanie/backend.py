@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from beanie import init_beanie
@@ -14,15 +15,20 @@ from prismicx.adapters.beanie.deployment import Deployment
 from prismicx.adapters.beanie.document import ENCODERS, TenantDocument, forget_expressions
 from prismicx.adapters.beanie.errors import translated
 from prismicx.adapters.beanie.health import look_at
+from prismicx.adapters.beanie.login_step import TenantLoginStep
+from prismicx.adapters.beanie.logins import DEFAULT_LIMIT as DEFAULT_MAX_LOGINS
+from prismicx.adapters.beanie.logins import TenantLogins, open_login
 from prismicx.adapters.beanie.mapping import beanie_documents
 from prismicx.adapters.beanie.outbox import BeanieOutbox
 from prismicx.adapters.beanie.provisioning import PluginDatabasesStep, SharedCollectionsStep, TenantDatabaseStep
+from prismicx.adapters.beanie.registry_feed import BeanieRegistryFeed
 from prismicx.adapters.beanie.repository import BeanieRepository
 from prismicx.adapters.beanie.system import BeanieSystemRepository, BeanieSystemUnitOfWork, require_own_login
 from prismicx.adapters.beanie.unit_of_work import BeanieUnitOfWork
 from prismicx.adapters.dedicated import DEFAULT_LIMIT, DedicatedClients
 from prismicx.adapters.terms import WRITING, Terms
 from prismicx.domain.connections import ConnectionSecrets
+from prismicx.domain.cursors import CursorKeys
 from prismicx.domain.errors import BackendNotStartedError, SystemScopeUnavailableError
 from prismicx.domain.findings import AuditReport, AuditScope
 from prismicx.domain.health import DEFAULT_PATIENCE, Health
@@ -52,7 +58,10 @@ class BeanieBackend(TrackedBackend):
         outbox: bool = False,
         secrets: ConnectionSecrets | None = None,
         max_dedicated: int = DEFAULT_LIMIT,
+        logins: TenantLogins | None = None,
+        max_logins: int = DEFAULT_MAX_LOGINS,
         telemetry: Telemetry | None = None,
+        cursor_keys: CursorKeys | None = None,
     ) -> None:
         """Wire it up; nothing is connected before `start`.
 
@@ -68,11 +77,16 @@ class BeanieBackend(TrackedBackend):
             outbox: whether recorded events are stored in the transaction of their unit, for a relay to deliver.
             secrets: where the addresses of dedicated tenants are; without it they have none, and open no units.
             max_dedicated: clients of dedicated deployments that are kept open; more only while more are in use.
+            logins: each tenant's units log in as a user of its own, which reaches no other tenant's databases; without
+                it all log in as `client` does.
+            max_logins: tenants' clients that are kept open; more only while more are in use.
             telemetry: hears of every unit of work; without it none is heard of, which costs nothing.
+        cursor_keys: sign the cursors of pages; without them a random key does, and a cursor is good only for the
+            backend object that made it.
 
         Raises:
             MappingError: an entity or a name is used twice, or a document does not fit its entity.
-            ValueError: `max_dedicated` is less than 1.
+            ValueError: `max_dedicated` or `max_logins` is less than 1.
         """
         clients = DedicatedClients(self._dedicated_client, limit=max_dedicated, name=type(self).__name__)
         super().__init__(
@@ -85,9 +99,20 @@ class BeanieBackend(TrackedBackend):
             outbox=outbox,
             dedicated=clients,
             telemetry=telemetry,
+            cursor_keys=cursor_keys,
         )
         self._client = client
-        self._deployment = Deployment(client, tuple(self._wiring.mappings.values()), outbox=outbox)
+        self._deployment = Deployment(
+            client, tuple(self._wiring.mappings.values()), outbox=outbox, logins=logins is not None
+        )
+        self._logins = logins
+        self._logged_in = (
+            None
+            if logins is None
+            else DedicatedClients(
+                partial(open_login, client, logins), limit=max_logins, name=type(self).__name__, kind="tenant_login"
+            )
+        )
         self._deployments = DedicatedDeployments(self._deployment, secrets)
         self._dedicated = clients
         self._system = system
@@ -133,6 +158,8 @@ class BeanieBackend(TrackedBackend):
             settings = document.get_settings()
             settings.bson_encoders = {**ENCODERS, **settings.bson_encoders}
         self._dedicated.start()
+        if self._logged_in is not None:
+            self._logged_in.start()
         self._running = True
 
     async def health(self, *, patience: float = DEFAULT_PATIENCE) -> Health:
@@ -142,6 +169,8 @@ class BeanieBackend(TrackedBackend):
     async def close(self) -> None:
         self._running = False
         await self._dedicated.close()
+        if self._logged_in is not None:
+            await self._logged_in.close()
         await self._client.close()
         if self._system is not None:
             await self._system.close()
@@ -150,12 +179,19 @@ class BeanieBackend(TrackedBackend):
         """Make the collections that all tenants share and the registry's, as `Deployment.initialise` does."""
         await self._deployment.initialise()
 
+    @property
+    def registry_feed(self) -> BeanieRegistryFeed:
+        return BeanieRegistryFeed(self._client)
+
     def steps(self) -> tuple[ProvisioningStep, ...]:
         """Return the steps that make a tenant's place on this backend, in order."""
         mappings = tuple(self._wiring.mappings.values())
         kinds = (SharedCollectionsStep, TenantDatabaseStep, PluginDatabasesStep)
         elsewhere = self._deployments.deployment
-        return tuple(kind(self._client, mappings, elsewhere=elsewhere) for kind in kinds)
+        steps = tuple(kind(self._client, mappings, elsewhere=elsewhere) for kind in kinds)
+        if self._logins is None:
+            return steps
+        return (*steps, TenantLoginStep(self._client, mappings, self._logins, elsewhere=elsewhere))
 
     def _outbox(self) -> BeanieOutbox:
         return BeanieOutbox(self._client)
@@ -164,7 +200,12 @@ class BeanieBackend(TrackedBackend):
         if not self._running:
             raise BackendNotStartedError(type(self).__name__)
         return BeanieUnitOfWork(
-            tenant, terms=terms, wiring=self._wiring, client=self._client, documents=self._documents
+            tenant,
+            terms=terms,
+            wiring=self._wiring,
+            client=self._client,
+            documents=self._documents,
+            logins=self._logged_in,
         )
 
     async def _dedicated_client(self, connection: str) -> MongoDBClient | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from pymongo import AsyncMongoClient, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
@@ -14,7 +14,11 @@ from pymongo.errors import ConfigurationError, PyMongoError
 
 from prismicx.adapters import mongodb_address
 from prismicx.adapters.beanie.errors import domain_error
+from prismicx.adapters.beanie.wire import WIRE
 from prismicx.domain.errors import BackendNotStartedError
+
+if TYPE_CHECKING:
+    from prismicx.adapters.beanie.logins import Login
 
 Document = dict[str, Any]
 
@@ -42,11 +46,18 @@ class MongoDBClient:
         self._patience = round(server_selection_seconds * 1000)
         self._client: AsyncMongoClient[Document] | None = None
         self._has_transactions = False
+        self._login: Login | None = None
         self._collection = lru_cache(maxsize=_COLLECTIONS_AT_HAND)(self._new_collection)
 
     def elsewhere(self, connection_string: str) -> Self:
         """Return a client of another deployment, with this one's options and name of the shared database."""
         return type(self)(connection_string, self._database_name, server_selection_seconds=self._patience / 1000)
+
+    def logged_in_as(self, login: Login) -> Self:
+        """Return a client of the same deployment for another user, with a pool of its own."""
+        client = self.elsewhere(self._connection_string)
+        client._login = login
+        return client
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -80,6 +91,7 @@ class MongoDBClient:
                 tz_aware=True,
                 serverSelectionTimeoutMS=self._patience,
                 appname="prismicx",
+                **self._credentials,
             )
         except (ConfigurationError, ValueError):  # its text repeats the connection string, password and all
             advice = "the connection string is not valid; it reads mongodb://user:password@host:port/?options"
@@ -140,7 +152,25 @@ class MongoDBClient:
         """
         return self._collection(database or self._database_name, name)
 
-    def _new_collection(self, database: str, name: str) -> AsyncCollection[Document]:
+    def collection_on_wire(self, database: str | None, name: str) -> AsyncCollection[Document]:
+        """Return a collection like `collection`, whose documents have values as they are on the wire.
+
+        Raises:
+            BackendNotStartedError: it is not connected.
+        """
+        return self._collection(database or self._database_name, name, on_wire=True)
+
+    @property
+    def _credentials(self) -> dict[str, Any]:
+        """What takes the place of the user in the connection string."""
+        if self._login is None:
+            return {}
+        login = {"username": self._login.user, "password": self._login.password, "authSource": self._login.database}
+        return {**login, "authMechanism": "SCRAM-SHA-256"}
+
+    def _new_collection(self, database: str, name: str, *, on_wire: bool = False) -> AsyncCollection[Document]:
+        if on_wire:
+            return self.database(database).get_collection(name, codec_options=WIRE)
         return self.database(database)[name]
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from prismicx.adapters.beanie.audit import audit_deployment, registered_places
 from prismicx.adapters.beanie.client import MongoDBClient
 from prismicx.adapters.beanie.errors import translated
+from prismicx.adapters.beanie.login_step import ensure_shared_role
 from prismicx.adapters.beanie.outbox import OUTBOX_COLLECTIONS, ensure_outbox
 from prismicx.adapters.beanie.provisioning import ensure_shared_collections
 from prismicx.adapters.beanie.tenancy import collection_name
@@ -23,12 +24,21 @@ class Deployment:
         client: its connection.
         mappings: of the service's aggregates and the registry's.
         outbox: whether units store their events there.
+        logins: whether each tenant has a user of its own there.
     """
 
-    def __init__(self, client: MongoDBClient, mappings: Sequence[EntityMapping], *, outbox: bool = False) -> None:
+    def __init__(
+        self,
+        client: MongoDBClient,
+        mappings: Sequence[EntityMapping],
+        *,
+        outbox: bool = False,
+        logins: bool = False,
+    ) -> None:
         self.client = client
         self._mappings = mappings
         self._outbox = outbox
+        self._logins = logins
 
     def like(self, client: MongoDBClient) -> Deployment:
         """Return a deployment with the same mappings, reached by this client."""
@@ -72,7 +82,7 @@ class Deployment:
             raise MappingError([f"there is no collection {name} (`prismicx db init` makes it)" for name in missing])
 
     async def initialise(self) -> None:
-        """Make the collections that all tenants share and the registry's, with validators and indexes.
+        """Make the collections that all tenants share and the registry's, with validators and indexes, and their role.
 
         Safe to run again: what is right is left alone. It needs no `start`.
 
@@ -86,6 +96,8 @@ class Deployment:
             await ensure_shared_collections(self.client, self._mappings)
             if self._outbox:
                 await ensure_outbox(self.client)
+            if self._logins:
+                await ensure_shared_role(self.client, self._mappings, outbox=self._outbox)
 
     async def registered_places(self) -> Mapping[str, TenantId] | None:
         async with self.client.opened():

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from datetime import date, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 from uuid import UUID
 
 from beanie import Document
-from bson import Decimal128, Int64
 from pydantic import Field, model_validator
 from pymongo.asynchronous.collection import AsyncCollection
 
+from prismicx.adapters import open_units
+from prismicx.adapters.beanie.wire import structure_from_wire
 from prismicx.domain.errors import CrossTenantError, TenantContextMissingError
 from prismicx.domain.identifiers import TenantId, new_id
 
@@ -22,21 +22,8 @@ ENCODERS: Final[dict[type, Any]] = {datetime: lambda moment: moment, date: date.
 """How Beanie writes a date: as the framework does, and a moment as it is."""
 
 
-def with_pythons_numbers(stored: Any) -> Any:
-    """Return what was stored with Python's decimals and integers for BSON's, however deep they are."""
-    match stored:
-        case dict():
-            return {key: with_pythons_numbers(item) for key, item in stored.items()}
-        case list():
-            return [with_pythons_numbers(item) for item in stored]
-        case Decimal128():
-            return stored.to_decimal()
-        case Int64():
-            return int(stored)
-    return stored
-
-
-class OpenUnit(Protocol):
+@runtime_checkable
+class DocumentUnit(Protocol):
     """A unit of work, as documents see it."""
 
     @property
@@ -47,19 +34,6 @@ class OpenUnit(Protocol):
     def document_collection(self, document: type[TenantDocument]) -> Any | None:
         """Return its guarded collection of these documents, or `None` where it has none or has ended."""
         ...
-
-
-_open_units: ContextVar[tuple[OpenUnit, ...]] = ContextVar("prismicx_open_units", default=())
-
-
-def enter(unit: OpenUnit) -> None:
-    """Let documents reach this unit, in the task that entered it."""
-    _open_units.set((*_open_units.get(), unit))
-
-
-def leave(unit: OpenUnit) -> None:
-    """Let documents reach this unit no more; without effect where they did not."""
-    _open_units.set(tuple(known for known in _open_units.get() if known is not unit))
 
 
 def forget_expressions() -> None:
@@ -86,7 +60,7 @@ class TenantDocument(Document):
     @model_validator(mode="before")
     @classmethod
     def _read_numbers(cls, stored: Any) -> Any:
-        return with_pythons_numbers(stored)
+        return structure_from_wire(stored)
 
     @classmethod
     def get_pymongo_collection(cls) -> AsyncCollection[dict[str, Any]]:
@@ -96,7 +70,8 @@ class TenantDocument(Document):
             TenantContextMissingError: none is open.
             CrossTenantError: two are, of different tenants.
         """
-        found = [(unit, unit.document_collection(cls)) for unit in reversed(_open_units.get())]
+        units = [unit for unit in reversed(open_units.entered()) if isinstance(unit, DocumentUnit)]
+        found = [(unit, unit.document_collection(cls)) for unit in units]
         reached = [(unit, collection) for unit, collection in found if collection is not None]
         if not reached:
             raise TenantContextMissingError

@@ -41,6 +41,10 @@ _REFUSED: Final = (13, 18)
 _TIMED_OUT: Final = (50, 262)
 
 
+DRIVER_ERRORS: Final = (PyMongoError, BSONError, OverflowError)
+"""All that the driver raises for what the database or a value of ours does."""
+
+
 class Phase(Enum):
     """What a broken connection would leave behind."""
 
@@ -49,6 +53,9 @@ class Phase(Enum):
 
     COMMITTING = auto()
     """Nobody knows: a commit, or a write that is a transaction by itself."""
+
+    REPEATED = auto()
+    """Nobody knows either: such a write, which the driver has sent again. What refuses it may be its own first try."""
 
 
 @contextmanager
@@ -65,7 +72,7 @@ def translated(
     """
     try:
         yield
-    except (PyMongoError, BSONError, OverflowError) as error:
+    except DRIVER_ERRORS as error:
         raise domain_error(error, subject=subject, address=address, tenant_key=tenant_key, phase=phase) from error
 
 
@@ -73,13 +80,13 @@ def domain_error(
     error: Exception, *, subject: str, address: str, tenant_key: str | None = None, phase: Phase = Phase.WORKING
 ) -> PrismicxError:
     """Return the domain's error for one of the driver's; the arguments are those of `translated`."""
-    if isinstance(error, PyMongoError) and error.has_error_label(UNKNOWN_COMMIT):
-        return CommitOutcomeUnknownError(_UNKNOWN)
+    if phase is Phase.REPEATED or (isinstance(error, PyMongoError) and error.has_error_label(UNKNOWN_COMMIT)):
+        return CommitOutcomeUnknownError(UNKNOWN)
     match error:
         case ServerSelectionTimeoutError():
             return DatabaseUnavailableError(address, ADVICE)
         case AutoReconnect() | WriteConcernError() if phase is Phase.COMMITTING:
-            return CommitOutcomeUnknownError(_UNKNOWN)
+            return CommitOutcomeUnknownError(UNKNOWN)
         case AutoReconnect() | WriteConcernError():
             return ConnectionLostError("the connection to MongoDB broke before the unit of work was committed")
         case OperationFailure():
@@ -102,7 +109,7 @@ def _refusal(error: OperationFailure, *, subject: str, tenant_key: str | None) -
     return DatabaseError(str(code), _reason(error))
 
 
-_UNKNOWN: Final = "the connection to MongoDB broke while it was committing: the unit of work lasts, or it does not"
+UNKNOWN: Final = "the connection to MongoDB broke while it was committing: the unit of work lasts, or it does not"
 
 
 def _first_failure(error: OperationFailure) -> tuple[int, Mapping[str, Any]]:

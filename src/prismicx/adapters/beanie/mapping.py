@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import repeat
 from typing import Any, Final, TypeVar, cast, get_args, get_origin
 from uuid import UUID
 
 from beanie import BackLink, Link
-from bson import Decimal128
 from pydantic import Field as DocumentField
 from pydantic import create_model
 
-from prismicx.adapters.beanie.document import FRAMEWORK_FIELDS, TenantDocument, with_pythons_numbers
+from prismicx.adapters.beanie.document import FRAMEWORK_FIELDS, TenantDocument
+from prismicx.adapters.beanie.layout import FROM_STORE, TO_STORE, bare_identity, layout_of
 from prismicx.adapters.beanie.tenancy import collection_name
+from prismicx.adapters.beanie.wire import uuid_to_wire
+from prismicx.adapters.by_position import Row, row_reader
+from prismicx.adapters.change_set import FIRST_VERSION, Additions
 from prismicx.adapters.fields import Field, Kind, entity_from, fields_of, once_per_kind
 from prismicx.adapters.tenant_guard import IDENTITY, TENANT, VERSION
-from prismicx.adapters.tracking import FIRST_VERSION
 from prismicx.domain.entity import AggregateRoot, Entity
 from prismicx.domain.errors import MappingError
 from prismicx.domain.identifiers import TenantId
@@ -25,33 +28,29 @@ from prismicx.domain.placement import EntityMapping, Reference, Shared
 
 RootT = TypeVar("RootT", bound=AggregateRoot)
 
-_TO_STORE: Final[Mapping[Kind, Callable[[Any], Any]]] = {Kind.DECIMAL: Decimal128, Kind.DATE: date.isoformat}
-_FROM_STORE: Final[Mapping[Kind, Callable[[Any], Any]]] = {
-    Kind.DECIMAL: Decimal128.to_decimal,
-    Kind.STRUCTURE: with_pythons_numbers,  # Beanie writes decimals inside of structures as numbers
-}
-
 
 class Documents:
     """The documents of one mapping for one tenant, or for the registry."""
 
-    __slots__ = ("_loaded", "fields", "mapping", "tenant")
+    __slots__ = ("_is_embedded", "_layout", "_scope", "fields", "mapping", "tenant")
 
     def __init__(self, mapping: EntityMapping, tenant: TenantId | None) -> None:
         self.mapping = mapping
         self.tenant = tenant
+        self._scope: dict[str, Any] = {} if tenant is None else {TENANT: tenant.value}
+        self._is_embedded = tenant is not None and isinstance(mapping.placement, Shared)
         self.fields = _fields(mapping.entity)
-        self._loaded = _loaded(mapping.entity)
+        self._layout = layout_of(mapping.entity)
 
     def scope(self) -> dict[str, Any]:
         """Return the condition that every filter begins with."""
-        return {} if self.tenant is None else {TENANT: self.tenant.value}
+        return self._scope.copy()
 
     def identity(self, identity: UUID) -> Any:
         """Return the `_id` of the document with this identity."""
-        if self.tenant is not None and isinstance(self.mapping.placement, Shared):
-            return {"tenant": self.tenant.value, "id": identity}
-        return identity
+        if self._is_embedded:
+            return {"tenant": self._scope[TENANT], "id": uuid_to_wire(identity)}
+        return uuid_to_wire(identity)
 
     def identity_of(self, entity: AggregateRoot) -> Any:
         """Return the `_id` of this entity's document."""
@@ -59,46 +58,63 @@ class Documents:
 
     def bare(self, document: Mapping[str, Any]) -> UUID:
         """Return the identity of a stored document."""
-        stored = document[IDENTITY]
-        return stored["id"] if isinstance(stored, dict) else stored  # type: ignore[no-any-return]  # UUIDs both
+        return bare_identity(document[IDENTITY])  # type: ignore[no-any-return]  # a UUID
 
     def one(self, identity: UUID) -> dict[str, Any]:
         """Return the filter for one document."""
-        return {**self.scope(), IDENTITY: {"$eq": self.identity(identity)}}
+        return {**self._scope, IDENTITY: {"$eq": self.identity(identity)}}
 
     def expected(self, entity: AggregateRoot, version: int) -> dict[str, Any]:
         """Return the filter for an entity's document, if it still has this version."""
-        return {**self.scope(), IDENTITY: {"$eq": self.identity_of(entity)}, VERSION: version}
+        return {**self._scope, IDENTITY: {"$eq": self.identity_of(entity)}, VERSION: version}
 
     def stored(self, name: str, value: Any) -> tuple[str, Any]:
         """Return an attribute's key and one of its plain values as documents have them."""
         if name == "id":
             return IDENTITY, None if value is None else self.identity(value)
-        convert = _TO_STORE.get(self.fields[name].kind)
+        convert = TO_STORE.get(self.fields[name].kind)
         return name, value if convert is None or value is None else convert(value)
 
-    def document(self, entity: AggregateRoot) -> dict[str, Any]:
-        """Return the document of a new entity."""
-        names = tuple(name for name in self.fields if name != "id")
-        return {
-            IDENTITY: self.identity(entity.id),
-            **self.scope(),
-            VERSION: FIRST_VERSION,
-            **self.values(entity, names),
-        }
+    def new(self, entities: Additions) -> list[dict[str, Any]]:
+        """Return the documents of new entities."""
+        identities, *columns = self._layout.stored(entities.columns)
+        if self._is_embedded:
+            tenant = self._scope[TENANT]
+            identities = [{"tenant": tenant, "id": identity} for identity in identities]
+        keys = (IDENTITY, *self._scope, VERSION, *self._layout.names[1:])
+        equal = [repeat(value) for value in (*self._scope.values(), FIRST_VERSION)]
+        return [dict(zip(keys, values, strict=True)) for values in zip(identities, *equal, *columns, strict=False)]
 
     def values(self, entity: AggregateRoot, names: tuple[str, ...]) -> dict[str, Any]:
         """Return these attributes of an entity as documents have them, by key."""
         held = entity.__dict__
         return dict(self.stored(name, self.fields[name].plain(held[name])) for name in names)
 
+    def stored_values(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return attributes, given as every backend has them, as documents have them, by key."""
+        return dict(self.stored(name, value) for name, value in values.items())
+
+    def plain(self, document: Mapping[str, Any], name: str) -> Any:
+        """Return an attribute of a stored document as every backend has it; a key that is not there is a null."""
+        if name == "id":
+            return self.bare(document)
+        stored = document.get(name)
+        convert = FROM_STORE.get(self.fields[name].kind)
+        return stored if convert is None or stored is None else convert(stored)
+
     def entity(self, kind: type[RootT], document: Mapping[str, Any]) -> RootT:
         """Return the entity of a stored document; a key that is not there is a null."""
-        values: dict[str, Any] = {"id": self.bare(document)}
-        for name, convert in self._loaded:
-            stored = document.get(name)
-            values[name] = stored if convert is None or stored is None else convert(stored)
-        return entity_from(kind, values, version=document[VERSION], tenant=self.tenant_of(document))
+        return self._whole(kind, self._layout.row(document), self.tenant_of(document))
+
+    def entities(self, kind: type[RootT], documents: Iterable[Mapping[str, Any]]) -> Iterator[RootT]:
+        """Yield the entities of stored documents, each as `entity` returns it."""
+        tenant = self.tenant
+        rows = map(self._layout.row, documents)
+        return row_reader(kind)(rows, tenant, lambda row: self._whole(kind, row, tenant))
+
+    def _whole(self, kind: type[RootT], row: Row, tenant: TenantId | None) -> RootT:
+        *values, version = row
+        return entity_from(kind, dict(zip(self._layout.names, values, strict=True)), version=version, tenant=tenant)
 
     def tenant_of(self, document: Mapping[str, Any]) -> TenantId | None:
         """Return whose a stored document is."""
@@ -108,11 +124,6 @@ class Documents:
 @once_per_kind
 def _fields(entity: type[AggregateRoot]) -> Mapping[str, Field]:
     return {field.name: field for field in fields_of(entity)}
-
-
-@once_per_kind
-def _loaded(entity: type[AggregateRoot]) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:
-    return tuple((field.name, _FROM_STORE.get(field.kind)) for field in fields_of(entity) if field.name != "id")
 
 
 # --- Beanie documents. ---

@@ -25,6 +25,7 @@ from prismicx.adapters.beanie.marks import OWNER, Standing, ensure_mark, standin
 from prismicx.adapters.beanie.outbox import EVENTS
 from prismicx.adapters.beanie.probe import probe_problems
 from prismicx.adapters.beanie.races import despite_races
+from prismicx.adapters.beanie.registry_feed import CHANGES
 from prismicx.adapters.beanie.step import MongoStep
 from prismicx.adapters.beanie.tenancy import collection_name, own_database
 from prismicx.adapters.tenant_guard import TENANT
@@ -39,7 +40,7 @@ _PREFIX: Final = "mongodb:"
 
 
 async def ensure_shared_collections(client: MongoDBClient, mappings: Iterable[EntityMapping]) -> None:
-    """Make the collections that all tenants share, the registry's, and that of the fencing numbers.
+    """Make the collections that all tenants share, the registry's, and those of fencing numbers and of changes.
 
     Raises:
         DatabaseError: an index of the same name is defined otherwise.
@@ -50,8 +51,9 @@ async def ensure_shared_collections(client: MongoDBClient, mappings: Iterable[En
             definition = {"validator": validator, "indexes": indexes_of(mapping)}
             with translated(mapping.name, address=client.address):
                 await _ensure_shared(client, collection_name(mapping), **definition)
-    with translated(FENCES, address=client.address):
-        await _ensure_shared(client, FENCES)
+    for name in (FENCES, CHANGES):
+        with translated(name, address=client.address):
+            await _ensure_shared(client, name)
 
 
 async def _ensure_shared(client: MongoDBClient, name: str, **definition: Any) -> None:

@@ -13,7 +13,9 @@ _TRIES: Final = 5
 
 _RACES: Final = frozenset(
     (
+        11,  # UserNotFound: it is gone by now
         26,  # NamespaceNotFound: the collection is gone by now
+        31,  # RoleNotFound: it is gone by now
         48,  # NamespaceExists: it is there by now
         68,  # IndexAlreadyExists
         85,  # IndexOptionsConflict: the index may be there under another name
@@ -24,6 +26,8 @@ _RACES: Final = frozenset(
         276,  # IndexBuildAborted
         12586,  # BackgroundOperationInProgressForDatabase
         12587,  # BackgroundOperationInProgressForNamespace
+        51002,  # DuplicateRole: it is there by now
+        51003,  # DuplicateUser: it is there by now
     )
 )
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from prismicx.adapters.fields import Field, Kind
 from prismicx.domain.errors import InvalidSpecificationError
+from prismicx.domain.following import Following
 from prismicx.domain.specification import Comparison, Conjunction, Disjunction, Negation, Order, Specification
 
 Filter = dict[str, Any]
@@ -45,6 +46,8 @@ def matching(specification: Specification, keys: Keys) -> Filter:
             return {"$or": [matching(part, keys) for part in parts]}
         case Negation(part=part):
             return {"$nor": [matching(part, keys)]}
+        case Following():
+            return matching(specification.spelled_out(), keys)
     raise InvalidSpecificationError(f"{type(specification).__name__} is not a specification that a backend knows")
 
 
@@ -106,17 +109,18 @@ _CONDITIONS: Final[Mapping[str, Callable[[Any], Filter]]] = {
 
 
 def sorting(order: Sequence[Order], keys: Keys) -> tuple[dict[str, Any], list[tuple[str, int]]]:
-    """Return fields to compute first, and the sort order: nulls last in both directions.
+    """Return fields to compute first, and the sort order.
 
-    MongoDB has nulls before everything else, so only an ascending attribute that may be null needs a computed rank.
+    MongoDB has nulls before everything else, so an attribute that may be null needs a computed rank where they come
+    last and it ascends, or first and it descends.
     """
     ranks: dict[str, Any] = {}
     sort: list[tuple[str, int]] = []
     for position, key in enumerate(order):
         name, _ = keys.stored(key.attribute, None)
-        if keys.fields[key.attribute].nullable and not key.descending:
+        if keys.fields[key.attribute].nullable and key.descending is key.nulls_first:
             rank = f"{_RANK}{position}"
             ranks[rank] = {"$cond": [{"$eq": [{"$ifNull": [f"${name}", None]}, None]}, 1, 0]}
-            sort.append((rank, 1))
+            sort.append((rank, -1 if key.nulls_first else 1))
         sort.append((name, -1 if key.descending else 1))
     return ranks, sort

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from prismicx.adapters.beanie.client import MongoDBClient
@@ -11,6 +11,7 @@ from prismicx.adapters.beanie.mapping import Documents
 from prismicx.adapters.beanie.repository import BeanieRepository
 from prismicx.adapters.beanie.tenancy import collection_name
 from prismicx.adapters.beanie.unit_of_work import BeanieUnitOfWork
+from prismicx.adapters.beanie.wire import uuid_to_wire
 from prismicx.adapters.fields import TENANT_FIELD
 from prismicx.adapters.system import SystemRepository, TrackedSystemUnit
 from prismicx.adapters.tenant_guard import IDENTITY
@@ -34,12 +35,18 @@ class DocumentsOfAll(Documents):
         self.fields = {**self.fields, TENANT: TENANT_FIELD}
 
     def identity_of(self, entity: AggregateRoot) -> Any:
-        return {"tenant": str(entity.tenant), "id": entity.id}
+        return {"tenant": str(entity.tenant), "id": uuid_to_wire(entity.id)}
 
     def stored(self, name: str, value: Any) -> tuple[str, Any]:
         if name == "id":
-            return f"{IDENTITY}.id", value
+            return f"{IDENTITY}.id", None if value is None else uuid_to_wire(value)
         return (TENANT_KEY, value) if name == TENANT else super().stored(name, value)
+
+    def plain(self, document: Mapping[str, Any], name: str) -> Any:
+        return document[TENANT_KEY] if name == TENANT else super().plain(document, name)
+
+    def entities(self, kind: type[RootT], documents: Iterable[Mapping[str, Any]]) -> Iterator[RootT]:
+        return (self.entity(kind, document) for document in documents)
 
     def tenant_of(self, document: Mapping[str, Any]) -> TenantId | None:
         return TenantId(document[TENANT_KEY])

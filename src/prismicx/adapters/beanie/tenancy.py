@@ -17,10 +17,13 @@ def collection_name(mapping: EntityMapping) -> str:
 
 def own_database(mapping: EntityMapping, tenant: TenantId | None) -> str | None:
     """Return the tenant's own database that holds the mapping's collection; `None` for the one that all share."""
-    match mapping.placement, tenant:
-        case TenantSchema(plugin_type=plugin_type), TenantId():
+    placement = mapping.placement
+    if tenant is None or isinstance(placement, Shared):
+        return None
+    match placement:
+        case TenantSchema(plugin_type=plugin_type):
             return plugin_schema_name(tenant, plugin_type)
-        case TenantDatabase(), TenantId():
+        case TenantDatabase():
             return tenant_database_name(tenant)
     return None
 

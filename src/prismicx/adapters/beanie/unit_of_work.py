@@ -3,44 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence, Sized
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final, NoReturn, TypeVar
 
 import pymongo
 from pymongo import DeleteOne, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import InvalidOperation, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from prismicx.adapters.beanie import document as documents_in_reach
 from prismicx.adapters.beanie.client import MAJORITY, MongoDBClient
 from prismicx.adapters.beanie.collection import BeanieCollection, DocumentCollection, tenant_collection
 from prismicx.adapters.beanie.document import TenantDocument
-from prismicx.adapters.beanie.errors import Phase, translated
+from prismicx.adapters.beanie.ending import end, has_lost_an_answer
+from prismicx.adapters.beanie.errors import DRIVER_ERRORS, UNKNOWN, Phase, domain_error
 from prismicx.adapters.beanie.mapping import Documents
 from prismicx.adapters.beanie.outbox import store_events
+from prismicx.adapters.beanie.registry_feed import announce
 from prismicx.adapters.beanie.tenancy import collection_name, guard_of, own_database
+from prismicx.adapters.change_set import Additions, Changes, Removal, Update
+from prismicx.adapters.dedicated import DedicatedClients
 from prismicx.adapters.tenant_guard import IDENTITY, TENANT, VERSION, TenantGuard
 from prismicx.adapters.terms import Terms
-from prismicx.adapters.tracking import Changes, Removal, Update
 from prismicx.adapters.unit_of_work import TrackedUnitOfWork
 from prismicx.adapters.wiring import Wiring
 from prismicx.domain.entity import AggregateRoot
-from prismicx.domain.errors import CommitOutcomeUnknownError, ConcurrencyError, TransactionControlError
+from prismicx.domain.errors import CommitOutcomeUnknownError, ConcurrencyError, PrismicxError, TransactionControlError
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.isolation import Isolation
 from prismicx.domain.outbox import RecordedEvent
 from prismicx.domain.placement import EntityMapping, Reference
+from prismicx.domain.tenancy import Tenant
 
 ResultT = TypeVar("ResultT")
 
 _COMMIT_ATTEMPTS: Final = 3
 _GRACE: Final = 0.25  # seconds that the server has longer than the unit, whose own clock names the error
 _SNAPSHOT: Final = ReadConcern("snapshot")
-
-_endings: set[asyncio.Task[None]] = set()
 
 
 class BeanieUnitOfWork(TrackedUnitOfWork):
@@ -59,13 +59,14 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
         wiring: Wiring,
         client: MongoDBClient,
         documents: Mapping[type[AggregateRoot], type[TenantDocument]],
+        logins: DedicatedClients[MongoDBClient] | None = None,
     ) -> None:
         super().__init__(tenant, terms=terms, wiring=wiring)
+        self._logins = logins
         self._client = client
         self._documents = documents
         self._session: AsyncClientSession | None = None
         self._began = False
-        self._committing = False
         self._alone = False
         self._unanswered = False
         self._limit: AbstractContextManager[Any] | None = None
@@ -111,6 +112,10 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
         """Return the driver's collection, which knows no tenant. For this adapter only."""
         return self._client.collection(own_database(mapping, self._tenant), collection_name(mapping))
 
+    def collection_on_wire(self, mapping: EntityMapping) -> AsyncCollection[dict[str, Any]]:
+        """Return the same for reading, with values as they are on the wire."""
+        return self._client.collection_on_wire(own_database(mapping, self._tenant), collection_name(mapping))
+
     def guard_beside(self, mapping: EntityMapping, name: str) -> TenantGuard | None:
         """Return the guard of the collection of this name in the mapping's database, if it is a mapping's too."""
         assert self._tenant is not None, "the registry has no guarded collections"
@@ -138,44 +143,42 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
 
     async def asked(self, mapping: EntityMapping, action: Awaitable[ResultT]) -> ResultT:
         """Await something of the driver, and raise the domain's error for its own."""
-        with self._translated(mapping):
+        try:
             return await action
+        except DRIVER_ERRORS as error:
+            raise self._told(mapping, error) from error
 
     # --- The primitives. ---
 
-    async def commit(self) -> None:
-        self._committing = True
-        try:
-            await super().commit()
-        finally:
-            self._committing = False
+    async def _admit(self) -> None:
+        await super()._admit()
+        if self._logins is not None and self._tenant is not None and not self._is_dedicated:
+            self._lease = await self._logins.lease(self._tenant.value)
+            assert self._lease is not None, "every tenant has a login, or no unit of work"
+            self._use(self._lease.client)
 
     def _use(self, client: MongoDBClient) -> None:
         self._client = client
 
     async def _begin(self) -> None:
         _ = self._client.client  # refuses a client that is not connected
-        documents_in_reach.enter(self)
         if self._deadline is not None:
             self._limit = pymongo.timeout(max(self._deadline.remaining, 0.0) + _GRACE)
             self._limit.__enter__()
         if self._terms.isolation is Isolation.REPEATABLE_READ:
             await self.begin_transaction()
 
-    def _expect(self, changes: Changes) -> None:
-        groups: list[Sized] = [*changes.inserts.values(), *changes.updates.values(), *changes.removals.values()]
-        is_one = sum(map(len, groups)) == 1
-        self._alone = self._committing and not self._began and is_one and not self._fills_outbox
-        self._commit_sent = self._alone
+    def _expect(self, changes: Changes, *, last: bool) -> None:
+        announces = self._tenant is None and bool(changes.of(Tenant))
+        if last and not self._began and changes.is_one and not (announces or self._fills_outbox):
+            self._alone = self._commit_sent = True
 
-    async def _insert(self, mapping: EntityMapping, entities: Sequence[AggregateRoot]) -> None:
-        documents, raw, session = self.documents(mapping), self.raw_collection(mapping), await self._writing()
-        new = [documents.document(entity) for entity in entities]
-        with self._translated(mapping):
-            if len(new) == 1:
-                await raw.insert_one(new[0], session=session)
-            else:
-                await raw.insert_many(new, session=session)
+    async def _insert(self, mapping: EntityMapping, entities: Additions) -> None:
+        new, raw, session = self.documents(mapping).new(entities), self.raw_collection(mapping), await self._writing()
+        if len(new) == 1:
+            await self.asked(mapping, raw.insert_one(new[0], session=session))
+        else:
+            await self.asked(mapping, raw.insert_many(new, session=session))
 
     async def _update(self, mapping: EntityMapping, updates: Sequence[Update]) -> None:
         documents, raw, session = self.documents(mapping), self.raw_collection(mapping), await self._writing()
@@ -186,29 +189,31 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
             )
             for entity, version, changed in updates
         ]
-        with self._translated(mapping):
-            if len(writes) == 1:
-                matched = (await raw.update_one(*writes[0], session=session)).matched_count
-            else:
-                requests = [UpdateOne(*write) for write in writes]
-                matched = (await raw.bulk_write(requests, session=session)).matched_count
+        if len(writes) == 1:
+            matched = (await self.asked(mapping, raw.update_one(*writes[0], session=session))).matched_count
+        else:
+            requests = [UpdateOne(*write) for write in writes]
+            matched = (await self.asked(mapping, raw.bulk_write(requests, session=session))).matched_count
         if matched != len(updates):
             await self._refuse_stale(mapping, [(entity, version) for entity, version, _ in updates])
 
     async def _remove(self, mapping: EntityMapping, removals: Sequence[Removal]) -> None:
         documents, raw, session = self.documents(mapping), self.raw_collection(mapping), await self._writing()
         filters = [documents.expected(entity, version) for entity, version in removals]
-        with self._translated(mapping):
-            if len(filters) == 1:
-                deleted = (await raw.delete_one(filters[0], session=session)).deleted_count
-            else:
-                requests = [DeleteOne(filter_) for filter_ in filters]
-                deleted = (await raw.bulk_write(requests, session=session)).deleted_count
+        if len(filters) == 1:
+            deleted = (await self.asked(mapping, raw.delete_one(filters[0], session=session))).deleted_count
+        else:
+            requests = [DeleteOne(filter_) for filter_ in filters]
+            deleted = (await self.asked(mapping, raw.bulk_write(requests, session=session))).deleted_count
         if deleted != len(removals):
             await self._refuse_stale(mapping, removals)
 
     async def _store_events(self, tenant: TenantId | None, events: Sequence[RecordedEvent]) -> None:
         await store_events(self._client, await self.begin_transaction(), tenant, events)
+
+    async def _announce(self, tenants: Sequence[TenantId]) -> None:
+        start_over = None if self._began else self._end_session
+        await announce(self._client, self.begin_transaction, tenants, start_over=start_over)
 
     async def _commit(self) -> None:
         if self._began and self._session is not None:
@@ -218,7 +223,6 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
         await self._rollback()
 
     async def _rollback(self) -> None:
-        documents_in_reach.leave(self)
         if self._limit is not None:
             self._limit.__exit__(None, None, None)
             self._limit = None
@@ -231,27 +235,37 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
             self._session = self._client.client.start_session()
         return self._session
 
-    async def _writing(self) -> AsyncClientSession | None:
-        return None if self._alone else await self.begin_transaction()
+    async def _writing(self) -> AsyncClientSession:
+        return self._own_session() if self._alone else await self.begin_transaction()
 
-    def _translated(self, mapping: EntityMapping) -> AbstractContextManager[None]:
-        return translated(
-            mapping.entity.__name__,
+    def _told(self, mapping: EntityMapping, error: Exception) -> PrismicxError:
+        """Return the domain's error for the driver's."""
+        return domain_error(
+            error,
+            subject=mapping.entity.__name__,
             address=self._client.address,
             tenant_key=None if isinstance(mapping.placement, Reference) else TENANT,
-            phase=Phase.COMMITTING if self._alone else Phase.WORKING,
+            phase=self._phase,
         )
+
+    @property
+    def _phase(self) -> Phase:
+        if not self._alone:
+            return Phase.WORKING
+        return Phase.REPEATED if has_lost_an_answer(self._own_session()) else Phase.COMMITTING
 
     async def _commit_transaction(self, session: AsyncClientSession) -> None:
         # The driver's rule: where the outcome is unknown, the commit alone may be sent again.
         for attempts_left in reversed(range(_COMMIT_ATTEMPTS)):
             try:
-                with translated("the transaction", address=self._client.address, phase=Phase.COMMITTING):
-                    await session.commit_transaction()
-            except CommitOutcomeUnknownError:
-                if not attempts_left:
-                    self._unanswered = True
-                    raise
+                await session.commit_transaction()
+            except DRIVER_ERRORS as error:
+                address, phase = self._client.address, Phase.COMMITTING
+                told = domain_error(error, subject="the transaction", address=address, phase=phase)
+                is_unknown = isinstance(told, CommitOutcomeUnknownError)
+                if not is_unknown or not attempts_left:
+                    self._unanswered = is_unknown
+                    raise told from error
             except asyncio.CancelledError:
                 self._unanswered = True
                 raise
@@ -259,14 +273,16 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
                 return
 
     async def _refuse_stale(self, mapping: EntityMapping, writes: Sequence[tuple[AggregateRoot, int]]) -> NoReturn:
+        if self._phase is Phase.REPEATED:
+            raise CommitOutcomeUnknownError(UNKNOWN)
         stale = [entity.id for entity, _ in writes]
         if len(writes) > 1:
             # Inside the transaction our own writes would hide which ones did not match.
             await self._end_session()
             documents = self.documents(mapping)
             wanted = [documents.expected(entity, version) for entity, version in writes]
-            with self._translated(mapping):
-                found = await self.raw_collection(mapping).find({"$or": wanted}, {IDENTITY: 1}).to_list()
+            finding = self.collection_on_wire(mapping).find({"$or": wanted}, {IDENTITY: 1})
+            found = await self.asked(mapping, finding.to_list())
             fresh = [document[IDENTITY] for document in found]
             stale = [entity.id for entity, _ in writes if documents.identity_of(entity) not in fresh] or stale
         raise ConcurrencyError(mapping.entity.__name__, stale)
@@ -275,19 +291,9 @@ class BeanieUnitOfWork(TrackedUnitOfWork):
         session, self._session, self._began = self._session, None, False
         if session is None:
             return
-        # Shielded: whoever is cancelled here must not leave a transaction open on the server.
-        ending = asyncio.create_task(_ended(session, unanswered=self._unanswered))
-        _endings.add(ending)
-        ending.add_done_callback(_endings.discard)
+        if not session.in_transaction and not self._unanswered:
+            await session.end_session()  # which sends nothing
+            return
+        ending = end(session, unanswered=self._unanswered)
         if self._deadline is None or not self._deadline.is_over:
             await asyncio.shield(ending)
-
-
-async def _ended(session: AsyncClientSession, *, unanswered: bool) -> None:
-    with suppress(InvalidOperation):  # the client was closed before: the server ends what it hears no more of
-        if unanswered:
-            # The commit may not have reached the server, where the transaction would go on holding what it wrote for
-            # a minute. The driver does not abort any more; to commit is as good, for who had asked for it.
-            with suppress(PyMongoError):
-                await session.commit_transaction()
-        await session.end_session()

@@ -7,11 +7,13 @@ from typing import Any
 
 from prismicx.adapters.backend import TrackedBackend
 from prismicx.adapters.memory.outbox import MemoryOutbox
+from prismicx.adapters.memory.registry_feed import MemoryRegistryFeed
 from prismicx.adapters.memory.repository import MemoryRepository
 from prismicx.adapters.memory.store import Store
 from prismicx.adapters.memory.system import MemorySystemRepository, MemorySystemUnitOfWork
 from prismicx.adapters.memory.unit_of_work import MemoryUnitOfWork
 from prismicx.adapters.terms import WRITING, Terms
+from prismicx.domain.cursors import CursorKeys
 from prismicx.domain.errors import BackendNotStartedError
 from prismicx.domain.health import DEFAULT_PATIENCE, Health
 from prismicx.domain.identifiers import TenantId
@@ -37,6 +39,7 @@ class MemoryBackend(TrackedBackend):
         on_commit: EventHandler | None = None,
         outbox: bool = False,
         telemetry: Telemetry | None = None,
+        cursor_keys: CursorKeys | None = None,
     ) -> None:
         super().__init__(
             mappings,
@@ -47,6 +50,7 @@ class MemoryBackend(TrackedBackend):
             on_commit=on_commit,
             outbox=outbox,
             telemetry=telemetry,
+            cursor_keys=cursor_keys,
         )
         self._store = Store()
         self._running = False
@@ -61,6 +65,12 @@ class MemoryBackend(TrackedBackend):
         if not self._running:
             return Health(type(self).__name__, "memory", reachable=False, problems=("it has not been started",))
         return Health(type(self).__name__, "memory", reachable=True, latency=0.0, prepared=True, transactions=True)
+
+    @property
+    def registry_feed(self) -> MemoryRegistryFeed:
+        if not self._running:
+            raise BackendNotStartedError(type(self).__name__)
+        return MemoryRegistryFeed(self._store)
 
     def _outbox(self) -> MemoryOutbox:
         return MemoryOutbox(self._store.outbox)

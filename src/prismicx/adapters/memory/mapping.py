@@ -48,6 +48,12 @@ class Table:
                 return attributes
         return None
 
+    def owner(self, attributes: tuple[str, ...], key: Key, row: Row) -> Key | None:
+        """Return who has the values that a row, which need not be here, has in this unique key."""
+        if attributes == ("id",):
+            return key if key in self.rows else None
+        return self._owners.get(_entry(key, attributes, row))
+
     def put(self, key: Key, row: Row | None) -> None:
         """Write a row, or delete it (`None`)."""
         before = self.rows.pop(key, None)

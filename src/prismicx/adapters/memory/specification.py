@@ -15,13 +15,13 @@ def matching(rows: Iterable[Row], specification: Specification) -> list[Row]:
 
 
 def ordered(rows: Iterable[Row], order: tuple[Order, ...]) -> list[Row]:
-    """Return the rows in this order, nulls last in both directions."""
+    """Return the rows in this order."""
     result = list(rows)
     for key in reversed(order):  # sorting is stable: the least significant key goes first
         present = [row for row in result if row.values[key.attribute] is not None]
         absent = [row for row in result if row.values[key.attribute] is None]
         present.sort(key=_value_of(key.attribute), reverse=key.descending)
-        result = present + absent
+        result = absent + present if key.nulls_first else present + absent
     return result
 
 

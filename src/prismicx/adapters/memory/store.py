@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from prismicx.adapters.memory.mapping import Key, Place, Row, Table, place_of
 from prismicx.adapters.memory.outbox import Queues
-from prismicx.domain.errors import ConcurrencyError, DuplicateEntityError
+from prismicx.adapters.memory.registry_feed import TenantChanges
+from prismicx.domain.errors import ConcurrencyError, DuplicateEntityError, TransactionConflictError
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.placement import EntityMapping
 
@@ -18,6 +19,7 @@ class Store:
     tables: dict[Place, dict[Key, Row]] = field(default_factory=dict)
     commits: int = 0
     outbox: Queues = field(default_factory=dict)
+    tenant_changes: TenantChanges = field(default_factory=TenantChanges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class _Write:
     mapping: EntityMapping
     before: Row | None
     after: Row | None
+    is_blind: bool
+    """It was written by a statement that named no version."""
 
 
 class Overlay:
@@ -72,15 +76,26 @@ class Overlay:
             raise ConcurrencyError(mapping.entity.__name__, (key.identity,))
         self._write(mapping, key, row)
 
+    def put(self, mapping: EntityMapping, key: Key, row: Row | None) -> None:
+        """Write over the row that is there now, or none, or delete it (`None`), whatever version it has.
+
+        Raises:
+            DuplicateEntityError: a unique key is taken.
+        """
+        self._write(mapping, key, row, is_blind=True)
+
     def commit(self) -> None:
         """Make the writes everyone's, all or none.
 
         Raises:
             ConcurrencyError: somebody else has committed another version since.
             DuplicateEntityError: somebody else has committed the same key since.
+            TransactionConflictError: either, where the unit's statement named no version.
         """
         for (place, key), write in self._writes.items():
             present = self._store.tables.get(place, {}).get(key)
+            if write.is_blind and (present is not write.before or self._is_taken(write, key)):
+                raise TransactionConflictError("another unit has written the same since")
             if present is not write.before:
                 entity = write.mapping.entity.__name__
                 if write.before is None:
@@ -118,13 +133,17 @@ class Overlay:
     def _sees(self, key: Key) -> bool:
         return key.tenant == self._tenant
 
-    def _write(self, mapping: EntityMapping, key: Key, row: Row | None) -> None:
+    def _write(self, mapping: EntityMapping, key: Key, row: Row | None, *, is_blind: bool = False) -> None:
         self._require_unique(mapping, key, row)
         place = place_of(mapping, self._tenant)
         known = self._writes.get((place, key))
-        before = self._store.tables.get(place, {}).get(key) if known is None else known.before
-        self._writes[place, key] = _Write(mapping, before, row)
+        if known is None:
+            known = _Write(mapping, self._store.tables.get(place, {}).get(key), row, is_blind)
+        self._writes[place, key] = replace(known, after=row)
         self.table(mapping).put(key, row)
+
+    def _is_taken(self, write: _Write, key: Key) -> bool:
+        return write.after is not None and self.table(write.mapping).taken_key(key, write.after) is not None
 
     def _require_unique(self, mapping: EntityMapping, key: Key, row: Row | None) -> None:
         taken = None if row is None else self.table(mapping).taken_key(key, row)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from prismicx.adapters.change_set import FIRST_VERSION, Removal, Update
 from prismicx.adapters.fields import plain_values
 from prismicx.adapters.memory.mapping import Key, Row, Table
 from prismicx.adapters.memory.outbox import TenantQueue
 from prismicx.adapters.memory.store import Overlay, Store
 from prismicx.adapters.terms import Terms
-from prismicx.adapters.tracking import FIRST_VERSION, Removal, Update
 from prismicx.adapters.unit_of_work import TrackedUnitOfWork
 from prismicx.adapters.wiring import Wiring
 from prismicx.domain.applied import APPLIED_UNITS
@@ -28,11 +28,21 @@ class MemoryUnitOfWork(TrackedUnitOfWork):
         super().__init__(tenant, terms=terms, wiring=wiring)
         self._overlay = Overlay(store, tenant)
         self._queues = store.outbox
+        self._tenant_changes = store.tenant_changes
+        self._announced: list[Sequence[TenantId]] = []
         self._events: dict[TenantId | None, Sequence[RecordedEvent]] = {}
 
     def table(self, mapping: EntityMapping) -> Table:
         """Return the rows that this unit sees."""
         return self._overlay.table(mapping)
+
+    def put(self, mapping: EntityMapping, key: Key, row: Row | None) -> None:
+        """Write over a row, or delete it (`None`), whatever version it has.
+
+        Raises:
+            DuplicateEntityError: a unique key is taken.
+        """
+        self._overlay.put(mapping, key, row)
 
     async def _begin(self) -> None:
         """Nothing is to be opened."""
@@ -56,6 +66,9 @@ class MemoryUnitOfWork(TrackedUnitOfWork):
         self._queues.setdefault(tenant, TenantQueue()).require_new(events)
         self._events[tenant] = events
 
+    async def _announce(self, tenants: Sequence[TenantId]) -> None:
+        self._announced.append(tenants)
+
     async def _commit(self) -> None:
         record = self._terms.applied
         standing = None if record is None else self._overlay.committed(APPLIED_UNITS, self._key(record))
@@ -64,6 +77,8 @@ class MemoryUnitOfWork(TrackedUnitOfWork):
         self._overlay.commit()
         for tenant, events in self._events.items():
             self._queues[tenant].append(tenant, events)
+        for tenants in self._announced:
+            self._tenant_changes.add(tenants)
 
     async def _rollback(self) -> None:
         self._overlay.restore({})

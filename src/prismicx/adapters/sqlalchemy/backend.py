@@ -18,12 +18,15 @@ from prismicx.adapters.sqlalchemy.outbox_scope import OutboxScope
 from prismicx.adapters.sqlalchemy.proof import TenantProof
 from prismicx.adapters.sqlalchemy.provisioner import Provisioner
 from prismicx.adapters.sqlalchemy.provisioning import PluginSchemasStep, SharedTablesStep, TenantDatabaseStep
+from prismicx.adapters.sqlalchemy.read_scope import SqlAlchemyReadScope
+from prismicx.adapters.sqlalchemy.registry_feed import SqlAlchemyRegistryFeed
 from prismicx.adapters.sqlalchemy.repository import SqlAlchemyRepository
 from prismicx.adapters.sqlalchemy.statements import Statements
 from prismicx.adapters.sqlalchemy.system import SqlAlchemySystemRepository, SqlAlchemySystemUnitOfWork, SystemScope
 from prismicx.adapters.sqlalchemy.unit_of_work import SqlAlchemyUnitOfWork
 from prismicx.adapters.terms import Terms
 from prismicx.domain.connections import ConnectionSecrets
+from prismicx.domain.cursors import CursorKeys
 from prismicx.domain.errors import SystemScopeUnavailableError
 from prismicx.domain.findings import AuditReport, AuditScope
 from prismicx.domain.health import DEFAULT_PATIENCE, Health
@@ -55,6 +58,8 @@ class SqlAlchemyBackend(TrackedBackend):
         outbox: whether recorded events are stored in the transaction of their unit, for a relay to deliver.
         relay: logs in as the role that delivers them, and may do nothing else; without it the owner delivers.
         telemetry: hears of every unit of work; without it none is heard of, which costs nothing.
+        cursor_keys: sign the cursors of pages; without them a random key does, and a cursor is good only for the
+            backend object that made it.
 
     Raises:
         MappingError: an entity and its table do not fit; every mismatch is listed.
@@ -81,6 +86,7 @@ class SqlAlchemyBackend(TrackedBackend):
         outbox: bool = False,
         relay: DatabaseClient | None = None,
         telemetry: Telemetry | None = None,
+        cursor_keys: CursorKeys | None = None,
     ) -> None:
         clients = DedicatedClients(self._dedicated_client, limit=max_dedicated, name=type(self).__name__)
         super().__init__(
@@ -93,6 +99,7 @@ class SqlAlchemyBackend(TrackedBackend):
             dedicated=clients,
             outbox=outbox,
             telemetry=telemetry,
+            cursor_keys=cursor_keys,
         )
         self._client = client
         self._admin = admin or client
@@ -142,6 +149,10 @@ class SqlAlchemyBackend(TrackedBackend):
     def plugin_schemas(self) -> PluginSchemas:
         """Where plugin migrations run."""
         return SqlAlchemyPluginSchemas(self._provisioner)
+
+    @property
+    def registry_feed(self) -> SqlAlchemyRegistryFeed:
+        return SqlAlchemyRegistryFeed(self._admin)
 
     def steps(self) -> Sequence[ProvisioningStep]:
         """Return what makes a tenant's place on PostgreSQL, in order."""
@@ -219,6 +230,11 @@ class SqlAlchemyBackend(TrackedBackend):
             client=self._admin if tenant is None else self._client,
             tables=self._tables,
             statements=self._statements,
+        )
+
+    def _read_scope(self, tenant: TenantId) -> SqlAlchemyReadScope:
+        return SqlAlchemyReadScope(
+            tenant, wiring=self._wiring, client=self._client, tables=self._tables, statements=self._statements
         )
 
     async def _dedicated_client(self, connection: str) -> DatabaseClient | None:

@@ -12,6 +12,8 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from prismicx.adapters.sqlalchemy.errors import Translation, unavailable
+from prismicx.adapters.sqlalchemy.lending import DriverConnection
+from prismicx.adapters.sqlalchemy.plans import Plans
 from prismicx.adapters.sqlalchemy.pool import DRIVER_ERRORS, Connection, ConnectionPool, Leftover
 from prismicx.adapters.sqlalchemy.pooler import Pooler, held, start_up_settings
 from prismicx.adapters.sqlalchemy.proof import TenantProof, opening_message
@@ -45,10 +47,12 @@ class DatabaseClient:
         ssl: as asyncpg takes it: `True`, an `ssl.SSLContext`, or libpq's word for it.
         connect_timeout: seconds to make a connection.
         acquire_timeout: seconds to wait for a connection while all are in use.
-        statement_cache_size: statements that each connection keeps prepared.
+        statement_cache_size: statements that each connection keeps prepared: so many of repositories, and so many of
+            sessions.
 
     Attributes:
         proof: what proves the tenant of each transaction, set by the backend that the client is given to.
+        plans: which queries may set their tenant themselves.
     """
 
     def __init__(  # noqa: PLR0917 -- the signature of the document that the framework was asked to implement
@@ -98,7 +102,9 @@ class DatabaseClient:
         self._pool: ConnectionPool | None = None
         self._visible = _VISIBLE
         self.proof: TenantProof | None = None
-        self.sessions = SessionFactory(pooler=pooler)
+        self.plans = Plans()
+        kept = self._options["statement_cache_size"]
+        self.sessions = SessionFactory(pooler=pooler, statement_cache_size=kept)
 
     @classmethod
     def from_dsn(cls, dsn: str, **options: Any) -> Self:
@@ -199,7 +205,6 @@ class DatabaseClient:
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close()
-            await self.sessions.close()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -230,6 +235,7 @@ class DatabaseClient:
                 database=self.database,
                 user=user or self.user,
                 password=password if user else self._password,
+                connection_class=DriverConnection,
                 **self._options,
             )
         except DRIVER_ERRORS as error:
@@ -277,7 +283,7 @@ class DatabaseClient:
                 async with held(connection, self.pooler):
                     yield connection
         finally:
-            pool.give_back(connection, Leftover.SESSION)
+            pool.give_back(connection, Leftover.ANYTHING)
 
     @asynccontextmanager
     async def session(self, tenant: TenantId) -> AsyncIterator[AsyncSession]:

@@ -30,12 +30,15 @@ from prismicx.domain.errors import (
 Keys = Mapping[str, tuple[str, tuple[str, ...]]]
 """Of each unique key, by the name of its constraint: the entity's name, and the attributes (without the tenant)."""
 
+_OF_THE_DRIVER: Final = (*DRIVER_ERRORS, DBAPIError)
 _NOT_SENT: Final = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What asyncpg raises over a connection that has ended where it sends nothing any more, a COMMIT neither."""
 
 _CONSTRAINTS: Final = ("23502", "23503", "23514")
 _CONFLICTS: Final = {"40001": Cause.SERIALIZATION, "40P01": Cause.DEADLOCK, "55P03": Cause.LOCK_TAKEN}
 _INTERNAL: Final = "XX000"
+_OF_ANY_STATEMENT: Final = ("53", "57", "58")
+"""Classes of what is no statement's own fault: no resources left, an operator's intervention, a system error."""
 _SHUTDOWNS: Final = ("57P01", "57P02", "57P03")
 _PROOFS: Final = {  # as prismicx.set_tenant raises them
     "PX001": "the database does not have the key that this service proves its tenants with: give both the same "
@@ -62,14 +65,16 @@ class Translation:
         connection: whose end tells a lost connection from a misuse of the driver.
         keys: the unique keys that a statement in the block can violate.
         committing: the block holds a COMMIT, so that the loss of the connection leaves its outcome unknown.
+        clearing: more follows the COMMIT in its message, so that what can befall any statement leaves it unknown too.
     """
 
-    __slots__ = ("_committing", "_connection", "_keys")
+    __slots__ = ("_clearing", "_committing", "_connection", "_keys")
 
-    def __init__(self, connection: Connection, keys: Keys, *, committing: bool = False) -> None:
+    def __init__(self, connection: Connection, keys: Keys, *, committing: bool = False, clearing: bool = False) -> None:
         self._connection = connection
         self._keys = keys
         self._committing = committing
+        self._clearing = clearing
 
     def __enter__(self) -> None:
         return None
@@ -77,7 +82,7 @@ class Translation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not isinstance(error, (*DRIVER_ERRORS, DBAPIError)):
+        if error is None or not isinstance(error, _OF_THE_DRIVER):
             return
         if isinstance(error, OSError) and not self._connection.is_closed():
             return  # it comes from something else than this connection
@@ -89,6 +94,8 @@ class Translation:
         if self._committing and getattr(driver, "sqlstate", None) == _INTERNAL:
             # On Citus a shard that cannot commit says so, when others may have committed.
             raise CommitOutcomeUnknownError(str(driver), cause=Cause.SHARDS_DISAGREE) from driver
+        if self._clearing and (getattr(driver, "sqlstate", None) or "").startswith(_OF_ANY_STATEMENT):
+            raise CommitOutcomeUnknownError(str(driver)) from driver
         raise named(driver, self._keys) from driver
 
 
@@ -105,7 +112,9 @@ def error_of_the_unit(error: BaseException, connection: Connection) -> PrismicxE
 
 def driver_error(error: BaseException) -> BaseException:
     """Return what asyncpg raised, taken out of what SQLAlchemy made of it."""
-    return error.driver_exception if isinstance(error, DBAPIError) else error
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return error
+    return error.orig.__cause__ or error.orig  # not all of SQLAlchemy's errors know their `driver_exception`
 
 
 def named(error: BaseException, keys: Keys) -> PrismicxError:

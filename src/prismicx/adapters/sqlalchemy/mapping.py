@@ -131,6 +131,7 @@ class Tables:
         if problems:
             raise MappingError(problems)
         self.keys = {name: key for placed in self for name, key in placed.keys.items()}
+        self._first_declared = {placed.table.schema: placed for placed in self if placed.tenant is not None}
 
     def __getitem__(self, entity: type[AggregateRoot]) -> PlacedTable:
         return self._placed[entity]
@@ -143,8 +144,9 @@ class Tables:
         return [placed for placed in self if placed.mapping.placement in placements]
 
     def schemas(self, tenant: TenantId) -> dict[str | None, str]:
-        """Return the tenant's schemas by the names that tables are declared with."""
-        return {placed.table.schema: placed.schema(tenant) for placed in self if placed.tenant is not None}
+        """Return the tenant's schemas by the names that tables are declared with, where these are others."""
+        named = ((declared, placed.schema(tenant)) for declared, placed in self._first_declared.items())
+        return {declared: schema for declared, schema in named if declared != schema}
 
     def _confused_schemas(self) -> Iterator[str]:
         places: dict[str | None, Placement] = {}

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from prismicx.adapters.sqlalchemy.errors import Translation
-from prismicx.adapters.sqlalchemy.pool import Connection, Leftover
-from prismicx.adapters.sqlalchemy.pooler import held
+from prismicx.adapters.sqlalchemy.lone_statements import lent
 from prismicx.domain.errors import LeaseLostError
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.leases import Lease
@@ -61,16 +58,16 @@ class SqlAlchemyOutbox(Outbox):
         self._client = client
 
     async def waiting(self, *, now: datetime, past_dead: bool, limit: int) -> Sequence[TenantId | None]:
-        async with self._connection() as connection:
+        async with lent(self._client) as connection:
             return [tenant_of(key) for (key,) in await connection.fetch(_WAITING, now, past_dead, limit)]
 
     async def claim(self, tenant: TenantId | None, *, holder: str, now: datetime, until: datetime) -> Claim | None:
-        async with self._connection() as connection:
+        async with lent(self._client) as connection:
             fence = await connection.fetchval(_CLAIM, key_of(tenant), holder, now, until)
         return None if fence is None else Claim(tenant, Lease(holder=holder, fence=fence, expires_at=until))
 
     async def oldest(self, claim: Claim, *, past_dead: bool, limit: int) -> Sequence[OutboxEntry]:
-        async with self._connection() as connection:
+        async with lent(self._client) as connection:
             rows = await connection.fetch(_OLDEST, key_of(claim.tenant), past_dead, limit)
         return list(takewhile(lambda entry: entry.status is EntryStatus.PENDING, map(_entry, rows)))
 
@@ -84,41 +81,28 @@ class SqlAlchemyOutbox(Outbox):
         await self._under(claim, _FAILED, until, _positions(entries), status.value, reason)
 
     async def release(self, claim: Claim, *, until: datetime) -> None:
-        async with self._connection() as connection:
+        async with lent(self._client) as connection:
             await connection.execute(_RELEASE, key_of(claim.tenant), claim.lease.fence, until)
 
     async def entries(
         self, *, status: EntryStatus | None = None, tenant: TenantId | None = None, limit: int = 100
     ) -> Sequence[OutboxEntry]:
         wanted = None if status is None else status.value
-        async with self._connection() as connection:
+        async with lent(self._client) as connection:
             rows = await connection.fetch(_ENTRIES, wanted, None if tenant is None else tenant.value, limit)
         return [_entry(row) for row in rows]
 
     async def retry(self, *, event: UUID | None = None, tenant: TenantId | None = None) -> int:
-        async with self._connection() as connection:
+        async with lent(self._client) as connection:
             status = await connection.execute(_RETRY, event, None if tenant is None else tenant.value)
         return int(status.removeprefix("UPDATE "))
 
     async def _under(self, claim: Claim, sql: str, *values: Any) -> None:
         """Run a statement that does something under a claim that still holds, and says whether it does."""
         key, fence = key_of(claim.tenant), claim.lease.fence
-        async with self._connection() as connection:
+        async with lent(self._client) as connection:
             if not await connection.fetchval(sql, key, fence, *values):
                 raise LeaseLostError(f"the outbox of {key}", fence=fence)
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection for one statement, which is a transaction by itself."""
-        pool, leftover = self._client.pool, Leftover.TRANSACTION
-        connection = await pool.acquire()
-        try:
-            with Translation(connection, {}):
-                async with held(connection, self._client.pooler):
-                    yield connection
-            leftover = Leftover.NOTHING
-        finally:
-            pool.give_back(connection, leftover)
 
 
 def _positions(entries: Sequence[OutboxEntry]) -> list[int]:

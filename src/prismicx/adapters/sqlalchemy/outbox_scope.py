@@ -10,6 +10,7 @@ from prismicx.adapters.sqlalchemy.outbox import SqlAlchemyOutbox
 from prismicx.adapters.sqlalchemy.pool import Connection
 from prismicx.adapters.sqlalchemy.tenancy import (
     current_tenant,
+    nothing_granted,
     protecting_statements,
     quoted,
     require_safe_role,
@@ -46,6 +47,7 @@ class OutboxScope:
     def setup_statements(self, database: str, *, application: str, proven: bool) -> Iterator[str]:
         """Yield the statements that make the outbox and give each login its rights; safe to run again."""
         yield from _TABLES
+        yield nothing_granted((f"prismicx.{name}" for name in (*OUTBOX_TABLES, "outbox_claims")), application)
         if self._relay_role is not None:
             yield role_statement(self._relay_role)
             yield f"GRANT CONNECT ON DATABASE {quoted(database)} TO {quoted(self._relay_role)}"

@@ -14,13 +14,10 @@ from typing import Any, Final, Protocol
 
 import asyncpg
 
-from prismicx.adapters.sqlalchemy.pooler import ROLLBACK_AND_CLEAR
+from prismicx.adapters.sqlalchemy.clearing import CLEAR_ALL, CLEAR_AND_LOOK
 from prismicx.domain.errors import BackendNotStartedError, DatabaseUnavailableError
 
 _CLEANING_SECONDS: Final = 5.0
-# A PREPARE in SQL can put its own statement under the name of one that the next user's driver believes it prepared.
-_FORGET: Final = "DISCARD TEMP; DISCARD SEQUENCES; SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql"
-_NOTHING_PREPARED: Final = "SELECT 0"
 
 DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """All that asyncpg raises over a connection. Internal errors are among them: the end of an idle connection is one."""
@@ -28,6 +25,8 @@ DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.I
 
 class Connection(Protocol):
     """What is used of an asyncpg connection, which has no types of its own."""
+
+    adapted: Any
 
     async def execute(self, query: str, *args: Any) -> str: ...
     async def fetch(self, query: str, *args: Any) -> Sequence[Any]: ...
@@ -50,6 +49,8 @@ class Leftover(Enum):
     TRANSACTION = auto()
     SESSION = auto()
     """Settings, temporary tables, locks: whatever SQL can leave behind, and perhaps a transaction."""
+    ANYTHING = auto()
+    """The same, and what can be left in the driver: listeners."""
 
 
 class ConnectionPool:
@@ -180,11 +181,12 @@ class ConnectionPool:
             self._idle.clear()
 
     async def _wait(self) -> Connection:
-        waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Connection | None] = loop.create_future()
         self._waiting.append(waiter)
+        alarm = loop.call_later(self._wait_limit, _end_wait, waiter)
         try:
-            async with asyncio.timeout(self._wait_limit):
-                handed = await waiter
+            handed = await waiter
         except BaseException as error:
             # It may have been handed something in the very moment it stopped waiting.
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
@@ -193,6 +195,8 @@ class ConnectionPool:
                 advice = f"all {self._max_size} connections were in use for {self._wait_limit:g} s: raise max_pool_size"
                 raise DatabaseUnavailableError(self._address, advice) from error
             raise
+        finally:
+            alarm.cancel()
         return await self._fill_place() if handed is None else handed
 
     async def _fill_place(self) -> Connection:
@@ -212,14 +216,14 @@ class ConnectionPool:
     async def _clean(self, connection: Connection, leftover: Leftover) -> None:
         try:
             async with asyncio.timeout(_CLEANING_SECONDS):
-                if self._pooled and leftover is Leftover.SESSION:
-                    await connection.execute(ROLLBACK_AND_CLEAR)
+                if leftover in (Leftover.NOTHING, Leftover.TRANSACTION):
+                    await connection.execute("ROLLBACK")
                     return
-                await connection.execute("ROLLBACK")
-                if leftover is Leftover.SESSION:
+                if leftover is Leftover.ANYTHING and not self._pooled:
                     await connection.reset()
-                    if await connection.execute(_FORGET) != _NOTHING_PREPARED:
-                        connection.terminate()
+                clearing = CLEAR_ALL if self._pooled else CLEAR_AND_LOOK
+                if not clearing.is_done(await connection.execute(clearing.after_rollback)):
+                    connection.terminate()
         except DRIVER_ERRORS:
             connection.terminate()
         except BaseException:
@@ -266,3 +270,9 @@ class ConnectionPool:
             if not waiter.done():
                 return waiter
         return None
+
+
+def _end_wait(waiter: asyncio.Future[Connection | None]) -> None:
+    # Not `asyncio.timeout`, which cancels the task and takes it back: many units wait, and none of them for long.
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())

@@ -1,8 +1,8 @@
 """What is different behind a transaction pooler, where each transaction runs on another connection to the server.
 
 Nothing of one transaction is there in the next: no prepared statement, no setting, no lock. And what one leaves behind,
-somebody else finds. So whatever must be cleared away is cleared in the message that ends the transaction, which the
-pooler sends to the same server connection.
+somebody else finds. So whatever must be cleared away is cleared in the message that ends the transaction
+(`clearing.py`), which the pooler sends to the same server connection.
 """
 
 from __future__ import annotations
@@ -12,23 +12,13 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from prismicx.adapters.sqlalchemy.clearing import CLEAR_ALL
+
 if TYPE_CHECKING:
     from prismicx.adapters.sqlalchemy.pool import Connection
 
 Pooler = Literal["none", "transaction"]
 """What stands before the server: nothing that matters, or a pooler in transaction mode."""
-
-CLEARING: Final = (  # DISCARD ALL in its parts, for it stands alone in a message; plans and sequences are harmless
-    "SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; CLOSE ALL; UNLISTEN *; "
-    "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD SEQUENCES; DISCARD TEMP"
-)
-"""What clears a session of all that SQL can leave in it."""
-
-COMMIT_AND_CLEAR: Final = f"SELECT; COMMIT; {CLEARING}"
-"""Commits a transaction whose session anybody's SQL has used. In one that failed, SELECT raises 25P02."""
-
-ROLLBACK_AND_CLEAR: Final = f"ROLLBACK; {CLEARING}"
-"""Ends what is open, and clears up after it."""
 
 CITUS_SETTINGS: Final[Mapping[str, str]] = {  # plain PostgreSQL takes them as placeholders
     "citus.propagate_set_commands": "local",
@@ -51,7 +41,7 @@ async def held(connection: Connection, pooler: Pooler) -> AsyncIterator[None]:
         return
     await connection.execute("BEGIN")
     yield
-    await connection.execute(COMMIT_AND_CLEAR)
+    await connection.execute(CLEAR_ALL.after_commit)
 
 
 _numbers = count(1)

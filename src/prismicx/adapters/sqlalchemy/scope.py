@@ -7,7 +7,7 @@ others. Row-level security is the second wall behind it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from itertools import chain
 from typing import Any, Final
@@ -16,13 +16,13 @@ from sqlalchemy import ColumnElement, Insert, String, Text, TextClause, and_, bi
 from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg
 from sqlalchemy.sql.selectable import AliasedReturnsRows, FromClause, FromGrouping, Join, TableClause
 from sqlalchemy.types import NullType
+from sqlalchemy.util import memoized_property
 
+from prismicx.adapters.sqlalchemy.leaving import draws_numbers, leaves_nothing
 from prismicx.domain.errors import CrossTenantError, TransactionControlError, UnsupportedOperationError
 
 TENANT_COLUMN: Final = "prismicx_tenant"
 """Where a table's `info` has the name of its tenant column; without it, a text column `tenant_id` is one."""
-TENANT_OPTION: Final = "prismicx_tenant"
-RAW_OPTION: Final = "prismicx_raw_sql"
 SESSION: Final = "a tenant's session"
 """How errors name it."""
 
@@ -56,9 +56,15 @@ class TenantCompiler(PGCompiler_asyncpg):
 
     Attributes:
         text: the first piece of SQL in the statement that was given as text and not as `raw_sql`.
+        leaves_nothing: whether the statement cannot outlast its transaction.
     """
 
     text: str | None = None
+    _draws_numbers = False
+
+    @memoized_property
+    def leaves_nothing(self) -> bool:
+        return not self._draws_numbers and leaves_nothing(self.string)
 
     # --- Tables. ---
 
@@ -80,6 +86,11 @@ class TenantCompiler(PGCompiler_asyncpg):
             assert join.onclause is not None, "SQLAlchemy finds the condition when the join is made"
             join = Join(join.left, join.right, and_(join.onclause, *owned), isouter=join.isouter)
         return super().visit_join(join, *args, **options)  # type: ignore[no-any-return,no-untyped-call]
+
+    def visit_insert(self, insert_stmt: Any, *args: Any, **options: Any) -> str:
+        if draws_numbers(insert_stmt.table):
+            self._draws_numbers = True
+        return super().visit_insert(insert_stmt, *args, **options)  # type: ignore[no-any-return,no-untyped-call]
 
     def visit_update(self, update_stmt: Any, visiting_cte: Any = None, **options: Any) -> str:
         names = {getattr(column, "key", column) for column in update_stmt._values or ()}
@@ -131,29 +142,24 @@ class TenantCompiler(PGCompiler_asyncpg):
             self.text = text
 
 
-def before_execute(connection: Any, statement: Any, many: Any, one: Any, options: Any) -> tuple[Any, Any, Any]:
+def name_tenant(tenant: str, statement: Any, parameters: Any) -> None:
     """Say whose statement comes next, and look at the rows of an insert.
 
     Raises:
         CrossTenantError: a new row names another tenant.
     """
-    tenant = connection.get_execution_options().get(TENANT_OPTION)
-    if tenant is not None:
-        _tenant.set(tenant)
-        if isinstance(statement, Insert):
-            _require_own(statement, many or ([one] if one else []), tenant)
-    return statement, many, one
+    _tenant.set(tenant)
+    if isinstance(statement, Insert):
+        rows: Sequence[Any] = [parameters] if isinstance(parameters, Mapping) else parameters or ()
+        _require_own(statement, rows, tenant)
 
 
-def refuse_text(connection: Any, compiled: Any) -> None:
+def refuse_text(compiled: Any) -> None:
     """Return if everything in the statement has been given as SQLAlchemy's own expressions, or as `raw_sql`.
 
     Raises:
         UnsupportedOperationError: some of it is text.
     """
-    options = connection.get_execution_options()
-    if TENANT_OPTION not in options or options.get(RAW_OPTION):
-        return
     if not isinstance(compiled, TenantCompiler):
         raise UnsupportedOperationError(f"{_ADVICE} DDL, or a statement of the driver's", SESSION)
     if compiled.text is not None:
@@ -204,10 +210,11 @@ def _require_own(insert: Insert, rows: Sequence[Any], tenant: str) -> None:
     column = tenant_column(insert.table)
     if column is None:
         return
-    given = [insert._values or {}, *chain.from_iterable(insert._multi_values or ()), *rows]
+    names = {column.key, column.name}
+    given: list[Any] = [insert._values or {}, *chain.from_iterable(insert._multi_values or ()), *rows]
     for row in given:
         for key, value in row.items():
-            if getattr(key, "key", key) in (column.key, column.name):
+            if (key if type(key) is str else getattr(key, "key", key)) in names:
                 named = getattr(value, "value", value)
                 if isinstance(named, str) and named != tenant:
                     raise CrossTenantError(unit=tenant, other=named[:80], subject=str(insert.table.name))

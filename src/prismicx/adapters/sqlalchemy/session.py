@@ -2,55 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
-from sqlalchemy import Engine, NullPool, event
+from sqlalchemy import Engine, event
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
-from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
-from sqlalchemy.util import await_only, greenlet_spawn
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session, SessionTransaction
 
-from prismicx.adapters.sqlalchemy.belonging import keep_to
-from prismicx.adapters.sqlalchemy.errors import driver_error, error_of_the_unit
+from prismicx.adapters.sqlalchemy.belonging import before_attach, before_flush
+from prismicx.adapters.sqlalchemy.lending import Loan, lending_engine, take
 from prismicx.adapters.sqlalchemy.pool import Connection
-from prismicx.adapters.sqlalchemy.scope import RAW_OPTION, TENANT_OPTION, TenantCompiler, before_execute, refuse_text
+from prismicx.adapters.sqlalchemy.pooler import Pooler
 from prismicx.adapters.sqlalchemy.structures import structure_as_json
-from prismicx.domain.errors import TransactionControlError, UnitOfWorkClosedError
+from prismicx.domain.errors import TransactionControlError
 from prismicx.domain.identifiers import TenantId
-
-_borrowed: ContextVar[Connection] = ContextVar("prismicx_borrowed_connection")
-
-_FORBIDDEN: Final = re.compile(
-    r"""\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*
-    (BEGIN|START\s+TRANSACTION|COMMIT|END|ABORT|ROLLBACK(?!\s+(?:WORK\s+|TRANSACTION\s+)?TO\b)
-    |PREPARE|EXECUTE|DEALLOCATE|DISCARD|DO|RESET(?:\s+\w+)*
-    |SET(?!\s+LOCAL\s+(?!ROLE\b|SESSION_AUTHORIZATION\b)\w+\s*(?:=|TO\b)|\s+CONSTRAINTS\b)(?:\s+\w+)*)(?!\w)""",
-    re.IGNORECASE | re.VERBOSE | re.DOTALL,
-)
 
 
 class SessionFactory:
     """Makes sessions over borrowed connections: one engine for all of them, which never connects by itself."""
 
-    def __init__(self, *, pooler: str) -> None:
-        by_a_pooler = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": _no_name}
-        self._engine = create_async_engine(
-            "postgresql+asyncpg://",
-            poolclass=NullPool,
-            isolation_level="AUTOCOMMIT",  # SQLAlchemy begins nothing: the transaction is there
-            json_serializer=structure_as_json,
-            async_creator=_lend,
-            connect_args=by_a_pooler if pooler == "transaction" else {},
-        )
-        self._engine.dialect.statement_compiler = TenantCompiler
-        event.listen(self._engine.sync_engine, "before_execute", before_execute, retval=True)
-        event.listen(self._engine.sync_engine, "before_cursor_execute", _refuse)
-        event.listen(self._engine.sync_engine, "handle_error", _tell)
+    def __init__(self, *, pooler: Pooler, statement_cache_size: int) -> None:
+        self._engine = lending_engine(pooler=pooler, statement_cache_size=statement_cache_size)
         self._dialect: Any = PGDialect_asyncpg(json_serializer=structure_as_json)  # type: ignore[no-untyped-call]  # SQLAlchemy's constructors have no types
 
     @property
@@ -63,36 +36,24 @@ class SessionFactory:
         connection: Connection,
         tenant: TenantId,
         *,
-        before_statement: Callable[[], Awaitable[None]] | None,
+        before_statement: Callable[[], Awaitable[None] | None] | None,
         schemas: Mapping[str | None, str] | None,
         commit: Callable[[], Awaitable[None]] | None,
         takes_text: bool,
     ) -> TenantSession:
         """Return a session whose statements run on this connection, inside its open transaction."""
-        options: dict[str, Any] = {TENANT_OPTION: tenant.value, RAW_OPTION: takes_text}
-        if schemas:
-            options["schema_translate_map"] = dict(schemas)
-        engine = self._engine.sync_engine.execution_options(**options)
-        session = TenantSession(connection, engine, before_statement=before_statement, commit=commit)
-        keep_to(session.sync_session, tenant.value)
-        return session
-
-    async def close(self) -> None:
-        """Let go of the engine."""
-        await self._engine.dispose()
+        loan = Loan(connection, tenant.value, schemas=schemas, takes_text=takes_text, before_statement=before_statement)
+        return TenantSession(loan, self._engine, commit=commit)
 
 
 class _GuardedSession(Session):
     """A session on a lent connection; it ends nothing, and nothing of it works after its end."""
 
-    lent: Connection
+    loan: Loan
     engine: Engine
-    ended = False
 
     def get_bind(self, *args: Any, **options: Any) -> Engine:
-        if self.ended:
-            raise UnitOfWorkClosedError("closed")
-        _borrowed.set(self.lent)
+        take(self.loan)
         return self.engine
 
     def begin(self, nested: bool = False) -> SessionTransaction:  # noqa: FBT001, FBT002 -- SQLAlchemy's signature
@@ -121,7 +82,11 @@ class _GuardedSession(Session):
     def finish(self) -> None:
         """Let go of the connection and of every object."""
         super().close()
-        self.ended = True
+        self.loan.is_over = True
+
+
+event.listen(_GuardedSession, "before_attach", before_attach)
+event.listen(_GuardedSession, "before_flush", before_flush)
 
 
 class TenantSession(AsyncSession):
@@ -140,24 +105,22 @@ class TenantSession(AsyncSession):
     sync_session_class = _GuardedSession
     sync_session: _GuardedSession  # pyright: ignore[reportIncompatibleVariableOverride] -- it is of the class above
 
-    def __init__(
-        self,
-        connection: Connection,
-        engine: Engine,
-        *,
-        before_statement: Callable[[], Awaitable[None]] | None,
-        commit: Callable[[], Awaitable[None]] | None,
-    ) -> None:
+    def __init__(self, loan: Loan, engine: Engine, *, commit: Callable[[], Awaitable[None]] | None) -> None:
         super().__init__()
-        self.sync_session.lent = connection
+        self.sync_session.loan = loan
         self.sync_session.engine = engine
         self._commit = commit
-        if before_statement is not None:
 
-            def write_first(state: ORMExecuteState) -> None:
-                await_only(before_statement())
+    @property
+    def may_leave(self) -> bool:
+        """Whether something ran in it that can outlast the transaction."""
+        return self.sync_session.loan.may_leave
 
-            event.listen(self.sync_session, "do_orm_execute", write_first)
+    @property
+    def holds_changes(self) -> bool:
+        """Whether a flush has anything to write."""
+        session = self.sync_session
+        return bool(session.new or session.deleted or session.dirty)
 
     async def commit(self) -> None:
         """End the transaction of `DatabaseClient.session`; refused in a unit of work.
@@ -170,48 +133,6 @@ class TenantSession(AsyncSession):
         await self.flush()
         await self._commit()
 
-    async def finish(self) -> None:
+    def finish(self) -> None:
         """Let go of the connection; whatever is asked of the session from now on is refused."""
-        await greenlet_spawn(self.sync_session.finish)
-
-
-class _Lent:
-    """The borrowed connection as SQLAlchemy sees it: to use, not to close."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-    async def close(self, timeout: float | None = None) -> None:
-        """Leave it open."""
-
-    def terminate(self) -> None:
-        """Leave it open."""
-
-    async def set_type_codec(self, *args: Any, **options: Any) -> None:
-        """Leave them alone: the pool has set the same ones, and setting them again forgets prepared statements."""
-
-
-async def _lend(*args: Any, **options: Any) -> _Lent:
-    return _Lent(_borrowed.get())
-
-
-def _no_name() -> str:
-    return ""  # a statement with a name stays behind, on whichever connection the pooler had it prepared
-
-
-def _tell(context: ExceptionContext) -> None:
-    error = context.sqlalchemy_exception
-    if isinstance(error, DBAPIError):
-        told = error_of_the_unit(driver_error(error), _borrowed.get())
-        if told is not None:
-            raise told
-
-
-def _refuse(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:  # noqa: FBT001, PLR0917 -- an event's parameters
-    found = _FORBIDDEN.match(statement)
-    if found:
-        raise TransactionControlError(" ".join(found.group(1).split()))
-    refuse_text(connection, getattr(context, "compiled", None))
+        self.sync_session.finish()

@@ -8,14 +8,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import (
-    BigInteger,
     DateTime,
     Float,
     Numeric,
-    Text,
-    Uuid,
     bindparam,
-    column,
     delete,
     func,
     insert,
@@ -23,11 +19,27 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.sql.expression import ClauseElement, FromClause
+from sqlalchemy.sql.expression import ClauseElement
 from sqlalchemy.types import TypeEngine
 
-from prismicx.adapters.fields import Field
+from prismicx.adapters.by_position import RowReader, row_reader
+from prismicx.adapters.fields import Field, fields_of
+from prismicx.adapters.sqlalchemy.clauses import (
+    ANY_SCHEMA,
+    IDENTITY,
+    TENANT_PARAMETER,
+    WHOLE_NUMBER,
+    expected,
+    first_written,
+    given,
+    key_columns,
+    matches,
+    named,
+    scoped,
+    slots_of,
+    statement_table,
+    whole_row,
+)
 from prismicx.adapters.sqlalchemy.mapping import PlacedTable
 from prismicx.adapters.sqlalchemy.specification import (
     Criterion,
@@ -36,38 +48,39 @@ from prismicx.adapters.sqlalchemy.specification import (
     ordering,
     parameter_type,
 )
+from prismicx.domain.locking import Lock
 from prismicx.domain.specification import Order, Specification
 
 Processor = Callable[[Any], Any]
 
-_ANY_SCHEMA: Final = "{schema}"  # always quoted by SQLAlchemy, and in no SQL but as a name
-_TENANT: Final = "tenant"
+_PLACE: Final = f'"{ANY_SCHEMA}"'
 _LIMIT: Final = "limit"
+_SMALL_LIMIT: Final = 101  # a page of a hundred, and whether there is another one
+_ANY_LIMIT: Final = 0
 _FLOAT_OID: Final = 701
 _NUMERIC_OID: Final = 1700
-_WHOLE_TYPE: Final = BigInteger()
-_ID_TYPE: Final = Uuid()
-_VERSION: Final = "prismicx_expected_version"
 
 
 class Statement:
     """One compiled statement: its text, and how its arguments are put in order."""
 
-    __slots__ = ("_plain", "_plan", "_sql")
+    __slots__ = ("_indexes", "_is_placed", "_plan", "_sql")
 
     def __init__(self, sql: str, plan: Sequence[tuple[int, Processor | None]]) -> None:
         self._sql = sql
         self._plan = tuple(plan)
-        self._plain = all(processor is None for _, processor in plan)
+        self._is_placed = _PLACE in sql
+        is_plain = all(processor is None for _, processor in plan)
+        self._indexes = [index for index, _ in plan] if is_plain else None
 
     def sql(self, schema: str) -> str:
         """Return the text for one schema. Its name is one of ours or the team's, and quoted."""
-        return self._sql.replace('"{schema}"', '"' + schema.replace('"', '""') + '"')
+        return self._sql.replace(_PLACE, '"' + schema.replace('"', '""') + '"') if self._is_placed else self._sql
 
     def arguments(self, values: Sequence[Any]) -> list[Any]:
         """Return the arguments in the driver's order: nulls as they are, the rest as the column's type has it."""
-        if self._plain:
-            return [values[index] for index, _ in self._plan]
+        if self._indexes is not None:
+            return [values[index] for index in self._indexes]
         return [
             values[index] if processor is None or values[index] is None else processor(values[index])
             for index, processor in self._plan
@@ -89,31 +102,50 @@ class Statements:
         self._limit = limit
         self._known: OrderedDict[Hashable, Statement] = OrderedDict()
         self._readers: dict[PlacedTable, Sequence[tuple[str, Processor]]] = {}
+        self._row_readers: dict[PlacedTable, RowReader | None] = {}
 
     def by_id(self, placed: PlacedTable) -> Statement:
         """Return the read of one row. Values: tenant, id."""
-        return self._once((placed, "id"), lambda: self._by_id(placed))
+        return self.once((placed, "id"), lambda: self._by_id(placed))
 
     def rows(
-        self, placed: PlacedTable, specification: Specification, order: Sequence[Order], *, limited: bool
+        self,
+        placed: PlacedTable,
+        specification: Specification,
+        order: Sequence[Order],
+        *,
+        limit: int | None,
+        names: tuple[str, ...] | None = None,
+        lock: Lock | None = None,
     ) -> Statement:
-        """Return the read of the rows that meet a specification. Values: tenant, specification's, limit if any."""
-        keys = tuple((key.attribute, key.descending) for key in order)
-        return self._once(
-            (placed, "rows", specification.shape, keys, limited),
-            lambda: self._rows(placed, specification, order, limited=limited),
+        """Return the read of the rows that meet a specification. Values: tenant, specification's, limit if any.
+
+        Args:
+            placed: the table.
+            specification: the criteria; only their shape counts.
+            order: of the rows.
+            limit: how many rows at most. A small one is part of the text: of one that it does not know, PostgreSQL
+                assumes a tenth of all rows, and plans anew each time for fear of them.
+            names: the attributes to read in place of the whole row.
+            lock: how the rows are locked.
+        """
+        keys = tuple((key.attribute, key.descending, key.nulls_first) for key in order)
+        limit = limit if limit is None or limit <= _SMALL_LIMIT else _ANY_LIMIT
+        return self.once(
+            (placed, "rows", specification.shape, keys, limit, names, lock),
+            lambda: self._rows(placed, specification, order, limit=limit, names=names, lock=lock),
         )
 
     def count(self, placed: PlacedTable, specification: Specification) -> Statement:
         """Return the count of the rows that meet a specification. Values: tenant, the specification's."""
-        return self._once(
+        return self.once(
             (placed, "count", specification.shape),
             lambda: self._filtered(placed, specification, [func.count()], limit_one=False),
         )
 
     def any(self, placed: PlacedTable, specification: Specification) -> Statement:
         """Return the search for any row that meets a specification. Values: tenant, the specification's."""
-        return self._once(
+        return self.once(
             (placed, "any", specification.shape),
             lambda: self._filtered(placed, specification, [literal_column("1")], limit_one=True),
         )
@@ -122,7 +154,7 @@ class Statements:
 
     def insert(self, placed: PlacedTable, *, many: bool) -> Statement:
         """Return the insert of one row, or of any number. Values: tenant, then each field's."""
-        return self._once((placed, "insert", many), lambda: self._insert(placed, many=many))
+        return self.once((placed, "insert", many), lambda: self._insert(placed, many=many))
 
     def update(self, placed: PlacedTable, changed: Sequence[Field], *, many: bool) -> Statement:
         """Return the update of one row, or of any number, which returns the ids that matched.
@@ -130,14 +162,14 @@ class Statements:
         Values: tenant, id, expected version (over all tenants: its tenant), then each changed field's.
         """
         names = tuple(field.name for field in changed)
-        return self._once((placed, "update", many, names), lambda: self._update(placed, names, many=many))
+        return self.once((placed, "update", many, names), lambda: self._update(placed, names, many=many))
 
     def delete(self, placed: PlacedTable, *, many: bool) -> Statement:
         """Return the delete of one row, or of any number, which returns the ids that matched.
 
         Values: tenant, id, expected version (over all tenants: its tenant).
         """
-        return self._once((placed, "delete", many), lambda: self._delete(placed, many=many))
+        return self.once((placed, "delete", many), lambda: self._delete(placed, many=many))
 
     def readers(self, placed: PlacedTable) -> Sequence[tuple[str, Processor]]:
         """Return what has to be done to the values of a row, by attribute; most types need nothing."""
@@ -147,75 +179,92 @@ class Statements:
             known = self._readers[placed] = [(name, reader) for name, reader in found if reader is not None]
         return known
 
+    def row_reader(self, placed: PlacedTable) -> RowReader | None:
+        """Return what makes entities of whole rows, or `None` where a column's type has to read its values first."""
+        if placed not in self._row_readers:
+            is_read = all(read is _zoned for _, read in self.readers(placed))  # what lacks a zone fits no entity
+            fits = is_read and placed.fields == fields_of(placed.mapping.entity)
+            self._row_readers[placed] = row_reader(placed.mapping.entity) if fits else None
+        return self._row_readers[placed]
+
     # --- Writing them. ---
 
     def _by_id(self, placed: PlacedTable) -> Statement:
-        table = _statement_table(placed)
+        table = statement_table(placed)
         columns = columns_by_attribute(placed.columns, table)
-        statement = _scoped(select(*_row(placed, table)), placed, table)
-        statement = statement.where(columns["id"] == bindparam("value_0", type_=_ID_TYPE))
-        return self._compiled(placed, statement, {"value_0": Slot(_ID_TYPE, is_list=False)})
+        statement = scoped(select(*whole_row(placed, table)), placed, table)
+        statement = statement.where(columns["id"] == bindparam("value_0", type_=IDENTITY))
+        return self.compiled(placed, statement, {"value_0": Slot(IDENTITY, is_list=False)})
 
     def _rows(
-        self, placed: PlacedTable, specification: Specification, order: Sequence[Order], *, limited: bool
+        self,
+        placed: PlacedTable,
+        specification: Specification,
+        order: Sequence[Order],
+        *,
+        limit: int | None,
+        names: tuple[str, ...] | None,
+        lock: Lock | None,
     ) -> Statement:
-        table = _statement_table(placed)
+        table = statement_table(placed)
         columns = columns_by_attribute(placed.columns, table)
         criterion = Criterion(specification, columns)
         fields = {field.name: field for field in placed.fields}
-        statement = _scoped(select(*_row(placed, table)), placed, table).where(criterion.condition)
+        wanted = whole_row(placed, table) if names is None else [columns[name] for name in names]
+        statement = scoped(select(*wanted), placed, table).where(criterion.condition)
         statement = statement.order_by(*ordering(order, columns, fields))
-        slots = _named(criterion.slots)
-        if limited:
-            statement = statement.limit(bindparam(_LIMIT, type_=_WHOLE_TYPE))
-            slots[_LIMIT] = Slot(_WHOLE_TYPE, is_list=False)
-        return self._compiled(placed, statement, slots)
+        slots = named(criterion.slots)
+        if limit == _ANY_LIMIT:
+            statement = statement.limit(bindparam(_LIMIT, type_=WHOLE_NUMBER))
+            slots[_LIMIT] = Slot(WHOLE_NUMBER, is_list=False)
+        elif limit is not None:
+            statement = statement.limit(literal_column(str(limit)))
+        if lock is not None:
+            statement = statement.with_for_update(skip_locked=lock is Lock.SKIP, nowait=lock is Lock.FAIL)
+        return self.compiled(placed, statement, slots)
 
     def _filtered(
         self, placed: PlacedTable, specification: Specification, wanted: Sequence[Any], *, limit_one: bool
     ) -> Statement:
-        table = _statement_table(placed)
+        table = statement_table(placed)
         criterion = Criterion(specification, columns_by_attribute(placed.columns, table))
-        statement = _scoped(select(*wanted).select_from(table), placed, table).where(criterion.condition)
+        statement = scoped(select(*wanted).select_from(table), placed, table).where(criterion.condition)
         if limit_one:
             statement = statement.limit(literal_column("1"))
-        return self._compiled(placed, statement, _named(criterion.slots))
+        return self.compiled(placed, statement, named(criterion.slots))
 
     def _insert(self, placed: PlacedTable, *, many: bool) -> Statement:
-        table = _statement_table(placed)
+        table = statement_table(placed)
         columns = columns_by_attribute(placed.columns, table)
         types = {field.name: parameter_type(columns[field.name].type) for field in placed.fields}
-        new = _given("new", types, many=many)
-        written: dict[Any, Any] = {table.c[placed.version.key]: literal_column("1")}
-        if placed.tenant is not None:
-            written[table.c[placed.tenant.key]] = bindparam(_TENANT, type_=Text())
-        written |= {columns[name]: value for name, value in new.items()}
-        names = [target.key for target in written]
-        statement = insert(table).from_select(names, select(*written.values()), include_defaults=False)
-        return self._compiled(placed, statement.returning(columns["id"]), _slots(types, many=many))
+        written = first_written(placed, table, given("new", types, many=many))
+        statement = insert(table).from_select([*written], select(*written.values()), include_defaults=False)
+        # Something has to be returned, for Citus; the ids are known, and would take longer than this.
+        return self.compiled(placed, statement.returning(literal_column("1")), slots_of(types, many=many))
 
     def _update(self, placed: PlacedTable, changed: Sequence[str], *, many: bool) -> Statement:
-        table = _statement_table(placed)
+        table = statement_table(placed)
         columns = columns_by_attribute(placed.columns, table)
-        types = _expected(placed) | {name: parameter_type(columns[name].type) for name in changed}
-        new = _given("new", types, many=many)
+        types = expected(placed) | {name: parameter_type(columns[name].type) for name in changed}
+        new = given("new", types, many=many)
         written: dict[Any, Any] = {columns[name]: new[name] for name in changed}
         written[table.c[placed.version.key]] = table.c[placed.version.key] + literal_column("1")
-        statement = _scoped(update(table), placed, table).values(written)
-        statement = statement.where(*_matches(placed, table, new))
-        return self._compiled(placed, statement.returning(*_key(placed, columns)), _slots(types, many=many))
+        statement = scoped(update(table), placed, table).values(written)
+        statement = statement.where(*matches(placed, table, new))
+        return self.compiled(placed, statement.returning(*key_columns(placed, columns)), slots_of(types, many=many))
 
     def _delete(self, placed: PlacedTable, *, many: bool) -> Statement:
-        table = _statement_table(placed)
-        types = _expected(placed)
-        statement = _scoped(delete(table), placed, table)
-        statement = statement.where(*_matches(placed, table, _given("old", types, many=many)))
-        key = _key(placed, columns_by_attribute(placed.columns, table))
-        return self._compiled(placed, statement.returning(*key), _slots(types, many=many))
+        table = statement_table(placed)
+        types = expected(placed)
+        statement = scoped(delete(table), placed, table)
+        statement = statement.where(*matches(placed, table, given("old", types, many=many)))
+        key = key_columns(placed, columns_by_attribute(placed.columns, table))
+        return self.compiled(placed, statement.returning(*key), slots_of(types, many=many))
 
     # --- Compiling them. ---
 
-    def _once(self, key: Hashable, write: Callable[[], Statement]) -> Statement:
+    def once(self, key: Hashable, write: Callable[[], Statement]) -> Statement:
+        """Return the statement of this shape, written when it is asked for the first time."""
         known = self._known.get(key)
         if known is not None:
             self._known.move_to_end(key)
@@ -225,10 +274,11 @@ class Statements:
             self._known.popitem(last=False)
         return statement
 
-    def _compiled(self, placed: PlacedTable, statement: ClauseElement, slots: Mapping[str, Slot]) -> Statement:
+    def compiled(self, placed: PlacedTable, statement: ClauseElement, slots: Mapping[str, Slot]) -> Statement:
+        """Return the statement as text. Its values are the tenant (without it in the registry), then the slots'."""
         compiled: Any = statement.compile(dialect=self._dialect)
         indexes = {name: index for index, name in enumerate(slots, start=int(placed.tenant is not None))}
-        indexes[_TENANT] = 0
+        indexes[TENANT_PARAMETER] = 0
         plan = [(indexes[name], self._writer(slots[name]) if name in slots else None) for name in compiled.positiontup]
         return Statement(str(compiled), plan)
 
@@ -250,56 +300,3 @@ class Statements:
 def _zoned(moment: datetime) -> datetime:
     # asyncpg writes the first moment of the year 1 as "-infinity", and reads that without its zone.
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _statement_table(placed: PlacedTable) -> Any:
-    return placed.table_in(_ANY_SCHEMA if placed.is_per_tenant else placed.schema(None))
-
-
-def _row(placed: PlacedTable, table: FromClause) -> list[Any]:
-    """Return the columns of a row as they are read: the fields, `id` first, and the version last."""
-    columns = columns_by_attribute(placed.columns, table)
-    return [*(columns[field.name] for field in placed.fields), table.c[placed.version.key]]
-
-
-def _scoped(statement: Any, placed: PlacedTable, table: FromClause) -> Any:
-    """Name the tenant in the statement: the first wall, and what leads a Citus cluster to the shard."""
-    if placed.tenant is None:
-        return statement
-    return statement.where(table.c[placed.tenant.key] == bindparam(_TENANT, type_=Text()))
-
-
-def _key(placed: PlacedTable, columns: Mapping[str, Any]) -> list[Any]:
-    """Return the columns that tell rows apart: the id; over all tenants, the tenant too."""
-    return [columns[name] for name in placed.identity]
-
-
-def _expected(placed: PlacedTable) -> dict[str, TypeEngine[Any]]:
-    """Return what a write names its rows by: id and version; over all tenants, the tenant too."""
-    further: dict[str, TypeEngine[Any]] = {name: Text() for name in placed.identity[1:]}
-    return {"id": _ID_TYPE, _VERSION: _WHOLE_TYPE, **further}
-
-
-def _matches(placed: PlacedTable, table: FromClause, given: Mapping[str, Any]) -> list[Any]:
-    columns = columns_by_attribute(placed.columns, table)
-    same = [columns[name] == given[name] for name in placed.identity]
-    return [*same, table.c[placed.version.key] == given[_VERSION]]
-
-
-def _named(slots: Sequence[Slot]) -> dict[str, Slot]:
-    return {f"value_{index}": slot for index, slot in enumerate(slots)}
-
-
-def _slots(types: Mapping[str, TypeEngine[Any]], *, many: bool) -> dict[str, Slot]:
-    return {f"given_{index}": Slot(kind, is_list=many) for index, kind in enumerate(types.values())}
-
-
-def _given(name: str, types: Mapping[str, TypeEngine[Any]], *, many: bool) -> dict[str, Any]:
-    """Return what a write is given, by attribute: one value each, or the columns of arrays put side by side."""
-    numbered = {attribute: (f"given_{index}", kind) for index, (attribute, kind) in enumerate(types.items())}
-    if not many:
-        return {attribute: bindparam(place, type_=kind) for attribute, (place, kind) in numbered.items()}
-    arrays = [bindparam(place, type_=ARRAY(kind)) for place, kind in numbered.values()]
-    columns = [column(attribute, kind) for attribute, kind in types.items()]
-    rows: Any = func.unnest(*arrays).table_valued(*columns, name=name).render_derived()
-    return dict(rows.c.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Index, MetaData, Table
@@ -12,10 +12,12 @@ from prismicx.adapters.sqlalchemy.fences import FENCE_STATEMENTS
 from prismicx.adapters.sqlalchemy.mapping import REGISTRY_SCHEMA, PlacedTable, Tables
 from prismicx.adapters.sqlalchemy.pool import Connection
 from prismicx.adapters.sqlalchemy.proof_check import PLAIN_TENANT, PROVEN_TENANT, proof_statements
+from prismicx.adapters.sqlalchemy.registry_feed import TABLES as CHANGES_TABLES
 from prismicx.domain.errors import DatabaseError, MappingError, UnsafeRoleError
 from prismicx.domain.placement import Reference, Shared
 
 POLICY: Final = "prismicx_tenant"
+_OWNERS_TABLES: Final = ("prismicx.fences", "prismicx.tenant_changes")
 _SETUP_LOCK: Final = 7_707_060_001
 _SET_TENANT: Final = """\
 CREATE OR REPLACE FUNCTION prismicx.set_tenant(tenant text) RETURNS void LANGUAGE plpgsql AS $body$
@@ -51,15 +53,27 @@ def setup_statements(
     ]
     statements += proof_statements(role) if proven else ()
     statements += FENCE_STATEMENTS
+    statements += CHANGES_TABLES
     statements += table_statements(tables.placed_as(Reference()), dialect=dialect)
     shared = tables.placed_as(Shared())
     statements += table_statements(shared, dialect=dialect)
+    statements.append(nothing_granted([*_OWNERS_TABLES, *map(_name, tables.placed_as(Reference()))], application_role))
+    statements.append(nothing_granted(map(_name, shared), application_role))
     for placed in shared:
         assert placed.tenant is not None, "only the registry's tables have no tenant"
-        name = qualified(placed.schema(None), placed.table.name)
+        name = _name(placed)
         statements += protecting_statements(name, f"{quoted(placed.tenant.name)} = {current_tenant(proven=proven)}")
         statements.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {role}")
     return statements
+
+
+def nothing_granted(tables: Iterable[str], role: str) -> str:
+    """Return the statement that takes everything back that default privileges may have given a role on these tables.
+
+    TRUNCATE above all, which asks no policy. What everybody was given goes too; an owner keeps its rights.
+    """
+    taken = f"REVOKE ALL ON {', '.join(tables)} FROM PUBLIC, {quoted(role)}"
+    return f"DO $body$ BEGIN IF current_user <> {literal(role)} THEN {taken}; END IF; END $body$"
 
 
 def table_statements(tables: Sequence[PlacedTable], *, dialect: Any, schema: str | None = None) -> Iterator[str]:
@@ -158,6 +172,10 @@ def qualified(schema: str, name: str) -> str:
 def literal(text: str) -> str:
     """Return a text as a literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def _name(placed: PlacedTable) -> str:
+    return qualified(placed.schema(None), placed.table.name)
 
 
 def role_statement(role: str) -> str:

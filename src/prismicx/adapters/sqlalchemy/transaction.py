@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from prismicx.adapters.deadline import Deadline
+from prismicx.adapters.sqlalchemy.clearing import CLEAR_ALL, CLEAR_AND_LOOK
 from prismicx.adapters.sqlalchemy.errors import Keys, Translation
 from prismicx.adapters.sqlalchemy.opening import begin
 from prismicx.adapters.sqlalchemy.pool import Connection, ConnectionPool, Leftover
-from prismicx.adapters.sqlalchemy.pooler import COMMIT_AND_CLEAR, DeclaredCursor
+from prismicx.adapters.sqlalchemy.pooler import DeclaredCursor
 from prismicx.adapters.sqlalchemy.session import TenantSession
 from prismicx.domain.errors import (
     ConnectionLostError,
@@ -209,7 +210,7 @@ class Transaction:
     def session(
         self,
         *,
-        before_statement: Callable[[], Awaitable[None]] | None = None,
+        before_statement: Callable[[], Awaitable[None] | None] | None = None,
         schemas: Mapping[str | None, str] | None = None,
         committable: bool = False,
         takes_text: bool = False,
@@ -217,7 +218,7 @@ class Transaction:
         """Return the SQLAlchemy session over this transaction: the same one each time.
 
         Args:
-            before_statement: awaited before each statement of the session.
+            before_statement: asked before each statement of the session what to await first.
             schemas: the tenant's schemas, by the name that tables are declared with.
             committable: whether `session.commit()` ends the transaction, or is refused.
             takes_text: whether SQL as text needs no `raw_sql`.
@@ -249,28 +250,42 @@ class Transaction:
             raise ConnectionLostError("the connection to the database broke before commit")
         if not connection.is_in_transaction():
             raise TransactionControlError("a statement that ends the transaction")
-        clearing = self._pooled and self._session is not None
+        if self._leftover is Leftover.SESSION:
+            await self._commit_and_clear(connection)
+            return
         with Translation(connection, self._keys, committing=True):
-            status = await connection.execute(COMMIT_AND_CLEAR if clearing else "COMMIT")
-        leftover = Leftover.NOTHING if self._session is None or clearing else Leftover.SESSION
-        await self._end(leftover)
-        if status != "COMMIT" and not clearing:
+            status = await connection.execute("COMMIT")
+        self._end(Leftover.NOTHING)
+        if status != "COMMIT":
             raise DatabaseError("25P02", "an earlier error had broken the transaction, so it was rolled back")
 
     async def rollback(self) -> None:
         """Discard everything and give the connection back; without effect once that has happened."""
         if self._connection is None:
             return
-        leftover = Leftover.TRANSACTION if self._session is None else Leftover.SESSION
-        cleaner = await self._end(leftover)
+        cleaner = self._end(self._leftover)
         if cleaner is not None and (self._deadline is None or not self._deadline.is_over):
             await asyncio.shield(cleaner)
 
-    async def _end(self, leftover: Leftover) -> asyncio.Task[None] | None:
+    @property
+    def _leftover(self) -> Leftover:
+        """What may be left on the connection, with the transaction that is open."""
+        return Leftover.SESSION if self._session is not None and self._session.may_leave else Leftover.TRANSACTION
+
+    async def _commit_and_clear(self, connection: Connection) -> None:
+        """Commit, and clear up after the session, in one message."""
+        clearing = CLEAR_ALL if self._pooled else CLEAR_AND_LOOK
+        with Translation(connection, self._keys, committing=True, clearing=True):
+            status = await connection.execute(clearing.after_commit)
+        if not clearing.is_done(status):
+            connection.terminate()
+        self._end(Leftover.NOTHING)
+
+    def _end(self, leftover: Leftover) -> asyncio.Task[None] | None:
         connection, self._connection = self.connection, None
         try:
             if self._session is not None:
-                await self._session.finish()
+                self._session.finish()
         finally:
             assert self._pool is not None, "a connection came out of it"
             cleaner = self._pool.give_back(connection, leftover)  # its own: the client may be closed, or started anew

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from prismicx.adapters.change_set import Additions, Removal, Update
 from prismicx.adapters.sqlalchemy.errors import Translation
 from prismicx.adapters.sqlalchemy.mapping import PlacedTable, Tables
 from prismicx.adapters.sqlalchemy.opening import WRITTEN, record_statement
 from prismicx.adapters.sqlalchemy.outbox import STORE, store_arguments
+from prismicx.adapters.sqlalchemy.registry_feed import ANNOUNCE
 from prismicx.adapters.sqlalchemy.statements import Statement, Statements
 from prismicx.adapters.sqlalchemy.transaction import Transaction
 from prismicx.adapters.terms import Terms
-from prismicx.adapters.tracking import Removal, Update
 from prismicx.adapters.unit_of_work import TrackedUnitOfWork
 from prismicx.adapters.wiring import Wiring
 from prismicx.domain.applied import AppliedUnit
@@ -74,13 +75,29 @@ class SqlAlchemyUnitOfWork(TrackedUnitOfWork):
         self.require_open()
         if self._tenant is None:
             raise TransactionControlError("a session over the registry")
-        return self.transaction.session(before_statement=super().flush, schemas=self.tables.schemas(self._tenant))
+        known = self.transaction.open_session
+        if known is not None:
+            return known
+        return self.transaction.session(before_statement=self._first_of_all, schemas=self.tables.schemas(self._tenant))
 
-    async def flush(self) -> None:
-        await super().flush()
+    def _first_of_all(self) -> Awaitable[None] | None:
+        """Return what is to be awaited before a statement of the session."""
+        self.require_open()
+        return super()._flush(last=False) if self.tracker.changes() else None
+
+    async def _flush(self, *, last: bool) -> None:
         session = self.transaction.open_session
-        if session is not None:
+        await super()._flush(last=last and session is None)
+        if session is not None and session.holds_changes:
             await self.attempt(self._flush_session(session))
+
+    def fetch(self, sql: str, arguments: Sequence[Any]) -> Awaitable[Sequence[Any]]:
+        """Return all rows of a query of this tenant's."""
+        return self.transaction.fetch(sql, arguments)
+
+    def batches(self, sql: str, arguments: Sequence[Any]) -> AsyncGenerator[Sequence[Any], None]:
+        """Yield the rows of a query of this tenant's, some at a time."""
+        return self.transaction.batches(sql, arguments)
 
     async def select(self, statement: Select[Any]) -> Sequence[Any]:
         """Return the rows of a statement that the team has written, run by the session."""
@@ -105,10 +122,9 @@ class SqlAlchemyUnitOfWork(TrackedUnitOfWork):
     async def _leave_record(self, record: AppliedUnit) -> AppliedUnit | None:
         return await self._standing_record(record) if self._found_record else None
 
-    async def _insert(self, mapping: EntityMapping, entities: Sequence[AggregateRoot]) -> None:
+    async def _insert(self, mapping: EntityMapping, entities: Additions) -> None:
         placed = self.tables[mapping.entity]
-        lists = [[field.plain(entity.__dict__[field.name]) for entity in entities] for field in placed.fields]
-        await self._write(placed, self.statements.insert(placed, many=len(entities) > 1), lists)
+        await self._write(placed, self.statements.insert(placed, many=len(entities) > 1), entities.columns)
 
     async def _update(self, mapping: EntityMapping, updates: Sequence[Update]) -> None:
         placed = self.tables[mapping.entity]
@@ -130,6 +146,9 @@ class SqlAlchemyUnitOfWork(TrackedUnitOfWork):
 
     async def _store_events(self, tenant: TenantId | None, events: Sequence[RecordedEvent]) -> None:
         await self.transaction.fetch(STORE, store_arguments(tenant, events))
+
+    async def _announce(self, tenants: Sequence[TenantId]) -> None:
+        await self.transaction.fetch(ANNOUNCE, [[tenant.value for tenant in tenants]])
 
     async def _commit(self) -> None:
         await self.transaction.commit()

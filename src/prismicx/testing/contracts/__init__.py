@@ -15,6 +15,7 @@ from prismicx.testing.contracts.handling import HandlingContract
 from prismicx.testing.contracts.outbox import OutboxContract
 from prismicx.testing.contracts.owned_place import Laboratory, OwnedPlaceContract
 from prismicx.testing.contracts.provisioning_step import FencedStepContract, ProvisioningStepContract
+from prismicx.testing.contracts.registry_feed import RegistryFeedContract
 from prismicx.testing.contracts.repository import RepositoryContract
 from prismicx.testing.contracts.specification import SpecificationContract
 from prismicx.testing.contracts.system import SystemScopeContract
@@ -29,6 +30,7 @@ __all__ = [
     "OutboxContract",
     "OwnedPlaceContract",
     "ProvisioningStepContract",
+    "RegistryFeedContract",
     "RepositoryContract",
     "SpecificationContract",
     "SystemScopeContract",

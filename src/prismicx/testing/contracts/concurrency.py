@@ -17,7 +17,7 @@ from prismicx.domain.errors import (
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.ports import Backend
 from prismicx.testing.contracts.tenants import TwoTenants
-from prismicx.testing.contracts.working import listed, store, stored, stored_count
+from prismicx.testing.contracts.working import PATIENCE, listed, store, stored, stored_count
 from prismicx.testing.examples import Widget, Widgets
 
 
@@ -119,7 +119,8 @@ class ConcurrencyContract(TwoTenants):
                 await ready.wait()
                 await uow.commit()
 
-        outcomes = await asyncio.gather(add_it(), add_it(), return_exceptions=True)
+        async with asyncio.timeout(PATIENCE):
+            outcomes = await asyncio.gather(add_it(), add_it(), return_exceptions=True)
 
         failures = [outcome for outcome in outcomes if outcome is not None]
         assert len(failures) == 1
@@ -136,7 +137,8 @@ class ConcurrencyContract(TwoTenants):
                 await ready.wait()
                 await uow.commit()
 
-        outcomes = await asyncio.gather(increase(), increase(), return_exceptions=True)
+        async with asyncio.timeout(PATIENCE):
+            outcomes = await asyncio.gather(increase(), increase(), return_exceptions=True)
 
         failures = [outcome for outcome in outcomes if outcome is not None]
         assert len(failures) == 1

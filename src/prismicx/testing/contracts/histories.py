@@ -16,7 +16,7 @@ from hypothesis.strategies import SearchStrategy
 from prismicx.domain.errors import PrismicxError
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.ports import Backend, UnitOfWork
-from prismicx.domain.specification import Order, Specification
+from prismicx.domain.specification import EVERYTHING, Order, Specification
 from prismicx.testing.examples import Widget, Widgets
 from prismicx.testing.strategies import orders, specifications
 
@@ -31,7 +31,9 @@ _NAMES = ("a", "A", "b", "%")
 class Step:
     """One thing that a unit of work does; `slot` says to which of a few identities."""
 
-    action: Literal["add", "change", "remove", "find", "list", "page", "count", "flush"]
+    action: Literal[
+        "add", "change", "remove", "find", "list", "page", "count", "flush", "upsert", "create", "update", "delete"
+    ]
     slot: int = 0
     values: dict[str, Any] = field(default_factory=dict)
     asked: Specification | None = None
@@ -58,8 +60,12 @@ def histories(*, tenants: int = 2, longest: int = 4) -> SearchStrategy[list[Unit
     added = st.builds(Step, st.just("add"), slot=slots, values=_attributes())
     changed = st.builds(Step, st.just("change"), slot=slots, values=_attributes(code=False))
     removed = st.builds(Step, st.just("remove"), slot=slots)
+    keyed = st.builds(Step, st.sampled_from(("upsert", "create")), slot=slots, values=_attributes())
+    some = _attributes(code=False).filter(bool)
+    reached = st.builds(Step, st.sampled_from(("update", "delete")), values=some, asked=specifications(Widget))
     reads = st.lists(st.one_of(found, found, listed), max_size=3)
-    writes = st.lists(st.one_of(added, added, changed, removed, found, listed, st.just(Step("flush"))), max_size=5)
+    flushed = st.just(Step("flush"))
+    writes = st.lists(st.one_of(added, added, changed, removed, found, listed, flushed, keyed, reached), max_size=5)
     ending = st.sampled_from(("commit", "commit", "commit", "leave"))
     single = st.builds(Unit, tenant, reads, st.none(), writes, ending)
     interrupted = st.builds(Unit, tenant, reads, single, writes, ending)
@@ -111,6 +117,15 @@ async def _taken(uow: UnitOfWork, widgets: Widgets, step: Step) -> Answer:
     match step.action:
         case "add":
             widgets.add(Widget(id=identity, **step.values))
+        case "upsert":
+            return _seen(await widgets.upsert(Widget(id=identity, **step.values), on=Widget.code))
+        case "create":
+            made, was_created = await widgets.get_or_create(Widget(id=identity, **step.values), on=Widget.code)
+            return (*_seen(made), was_created)
+        case "update":
+            return (await widgets.update_where(step.asked or EVERYTHING, **step.values),)
+        case "delete":
+            return (await widgets.delete_where(step.asked or EVERYTHING),)
         case "flush":
             await uow.flush()
         case "count":

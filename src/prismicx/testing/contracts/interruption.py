@@ -14,7 +14,7 @@ from prismicx.domain.errors import CommitOutcomeUnknownError, DeadlineExceededEr
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.ports import Backend, UnitOfWork
 from prismicx.testing.contracts.tenants import TwoTenants
-from prismicx.testing.contracts.working import store, stored
+from prismicx.testing.contracts.working import PATIENCE, reached, store, stored
 from prismicx.testing.examples import Widget, Widgets
 from prismicx.testing.interruption import Moment, interrupted_at
 
@@ -58,7 +58,8 @@ class InterruptionContract(TwoTenants):
             async with backend.unit_of_work(acme, deadline=0.05) as uow:
                 uow.repository(Widgets).add(widget)
                 await uow.flush()
-                await asyncio.Event().wait()
+                async with asyncio.timeout(PATIENCE):
+                    await asyncio.Event().wait()
 
         assert "between its statements" in late.value.place
         assert late.value.seconds == 0.05
@@ -85,7 +86,7 @@ class InterruptionContract(TwoTenants):
                 await asyncio.Event().wait()
 
         task = asyncio.create_task(work())
-        await entered.wait()
+        await reached(entered, by=task)
         task.cancel()
 
         with pytest.raises(asyncio.CancelledError):
@@ -177,7 +178,7 @@ async def _everywhere(
         new = Widget(name="new")
         before = await _amount(backend, acme, kept)
         interrupted = await run(kept, new, stop)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             lasts = await stored(backend, acme, new) is not None
             after = await _amount(backend, acme, kept)
             assert after == before + lasts, f"half of it lasts, interrupted at stop {stop}"

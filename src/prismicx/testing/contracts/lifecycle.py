@@ -18,7 +18,7 @@ from prismicx.domain.identifiers import TenantId
 from prismicx.domain.ports import Backend, UnitOfWork
 from prismicx.domain.registry import TenantRepository
 from prismicx.testing.contracts.tenants import TwoTenants
-from prismicx.testing.contracts.working import store, stored, stored_count
+from prismicx.testing.contracts.working import reached, store, stored, stored_count
 from prismicx.testing.examples import Widget, Widgets
 
 _USES: tuple[Callable[[UnitOfWork, Widgets], Awaitable[object]], ...] = (
@@ -179,7 +179,7 @@ class LifecycleContract(TwoTenants):
                 await asyncio.Event().wait()
 
         task = asyncio.create_task(work_that_hangs())
-        await flushed.wait()
+        await reached(flushed, by=task)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

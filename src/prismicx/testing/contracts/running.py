@@ -29,7 +29,7 @@ from prismicx.domain.moments import utc_now
 from prismicx.domain.ports import Backend, UnitOfWork
 from prismicx.domain.retry import Retry
 from prismicx.testing.contracts.tenants import TwoTenants
-from prismicx.testing.contracts.working import store, stored, stored_count
+from prismicx.testing.contracts.working import PATIENCE, store, stored, stored_count
 from prismicx.testing.examples import Widget, Widgets
 
 AT_ONCE = Retry(base=0.001, cap=0.001)
@@ -97,7 +97,8 @@ class RunContract(TwoTenants):
 
     async def test_the_deadline_is_for_all_tries(self, backend: Backend, acme: TenantId) -> None:
         async def hang(unit: UnitOfWork) -> None:
-            await asyncio.Event().wait()
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.Event().wait()
 
         with pytest.raises(DeadlineExceededError):
             await backend.run(acme, hang, deadline=0.05)

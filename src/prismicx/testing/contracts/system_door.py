@@ -20,6 +20,7 @@ from prismicx.domain.ports import Backend
 from prismicx.domain.registry import SystemAccessRepository
 from prismicx.domain.system import SystemAccess
 from prismicx.testing.contracts.across_tenants import WHO, AcrossTenants, Kept, opened, recorded
+from prismicx.testing.contracts.working import reached
 from prismicx.testing.examples import Widget, Widgets
 
 
@@ -133,7 +134,7 @@ class SystemDoorContract(AcrossTenants):
                 await seen.wait()
 
         beside = asyncio.create_task(tenant_unit())
-        await started.wait()
+        await reached(started, by=beside)
         async with backend.unit_of_work(acme) as uow:
             later = asyncio.create_task(self.after(seen, backend, code))
             await uow.commit()

@@ -70,6 +70,8 @@ class SystemReadingContract(AcrossTenants):
                 with pytest.raises(AmbiguousIdentityError) as refused:
                     await ask(kept[0].id)
                 assert refused.value.tenants == tuple(sorted((acme.value, globex.value)))
+            with pytest.raises(AmbiguousIdentityError):
+                await widgets.fetch((new_id(), kept[0].id))
             by_tenant = {each.tenant: each for each in await widgets.list(Widget.id == kept[0].id)}
             assert {tenant: each.name for tenant, each in by_tenant.items()} == {acme: "acme's", globex: "globex's"}
 
@@ -83,6 +85,7 @@ class SystemReadingContract(AcrossTenants):
 
             assert (found.tenant, found.name) == (acme, "only one")
             assert await widgets.find(widget.id) is found
+            assert await widgets.fetch((new_id(), widget.id)) == {widget.id: found}
             assert await widgets.find(new_id()) is None
             with pytest.raises(EntityNotFoundError):
                 await widgets.get(new_id())
@@ -115,6 +118,8 @@ class SystemReadingContract(AcrossTenants):
                     if cursor is None:
                         break
 
+                back = await widgets.page(ours, order_by=order, size=5, before=page.previous)
+                assert [*back.items, *page.items] == met
                 assert met == await widgets.list(ours, order_by=order)
                 assert len({(each.tenant, each.id) for each in met}) == 5
 

@@ -124,6 +124,26 @@ class SystemWritingContract(AcrossTenants):
                 with pytest.raises(UnsupportedOperationError):
                     uow.repository(Widgets).add(widget)
 
+    async def test_writing_by_key_or_by_criteria_needs_a_tenants_own_unit(
+        self, backend: Backend, acme: TenantId, kept: Kept
+    ) -> None:
+        async with opened(backend, read_only=False) as uow:
+            widgets = uow.repository(Widgets)
+            with pytest.raises(UnsupportedOperationError):
+                await widgets.upsert(Widget())
+            with pytest.raises(UnsupportedOperationError):
+                await widgets.get_or_create(stamp(Widget(), version=0, tenant=acme))
+            with pytest.raises(UnsupportedOperationError):
+                await widgets.update_where(Widget.id == kept[0].id, name="changed")
+            with pytest.raises(UnsupportedOperationError):
+                await widgets.delete_where(Widget.id == kept[0].id)
+            await uow.commit()
+        async with opened(backend) as uow:
+            with pytest.raises(ReadOnlyUnitOfWorkError):
+                await uow.repository(Widgets).delete_where(Widget.id == kept[0].id)
+
+        assert {(await self.of(backend, each)).name for each in kept} == {"acme's", "globex's"}
+
     async def test_what_it_has_not_read_cannot_be_removed(self, backend: Backend, kept: Kept) -> None:
         async with opened(backend, read_only=False) as uow:
             with pytest.raises(EntityNotFoundError):

@@ -6,6 +6,7 @@ from prismicx.testing.contracts.concurrency import ConcurrencyContract, Savepoin
 from prismicx.testing.contracts.events import EventsContract
 from prismicx.testing.contracts.interruption import InterruptionContract
 from prismicx.testing.contracts.lifecycle import LifecycleContract
+from prismicx.testing.contracts.read_scope import ReadScopeContract
 from prismicx.testing.contracts.registry import RegistryContract
 from prismicx.testing.contracts.running import RunContract
 from prismicx.testing.contracts.tracking import TrackingContract
@@ -13,6 +14,7 @@ from prismicx.testing.contracts.tracking import TrackingContract
 
 class UnitOfWorkContract(
     LifecycleContract,
+    ReadScopeContract,
     InterruptionContract,
     TrackingContract,
     ConcurrencyContract,

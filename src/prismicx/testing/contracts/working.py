@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any, Final
 
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.ports import Backend
 from prismicx.domain.specification import Criteria, Order
 from prismicx.testing.examples import Widget, Widgets
+
+PATIENCE: Final = 20.0
+"""Seconds after which a contract takes what has not happened for what never will."""
+
+
+async def reached(event: asyncio.Event, by: asyncio.Task[Any]) -> None:
+    """Wait until a task has set the event.
+
+    Raises:
+        Exception: the task has ended before, with this error.
+        AssertionError: it has ended before, without any.
+        TimeoutError: it has not come there in `PATIENCE` seconds.
+    """
+    waiting = asyncio.create_task(event.wait())
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.wait((waiting, by), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+    if not event.is_set():
+        await by
+        raise AssertionError("it came to its end without coming this far")
 
 
 async def store(backend: Backend, tenant: TenantId, *widgets: Widget) -> None:

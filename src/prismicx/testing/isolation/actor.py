@@ -22,11 +22,13 @@ class Actor:
     """One open unit of work in a task of its own.
 
     Args:
+        in_scope: it is a read scope.
         patience: seconds to wait for one answer.
     """
 
-    def __init__(self, backend: Backend, tenant: TenantId, *, read_only: bool, patience: float) -> None:
-        self._unit = backend.unit_of_work(tenant, read_only=read_only)
+    def __init__(self, backend: Backend, tenant: TenantId, *, read_only: bool, in_scope: bool, patience: float) -> None:
+        opened: Any = backend.read(tenant) if in_scope else backend.unit_of_work(tenant, read_only=read_only)
+        self._unit: UnitOfWork = opened  # of a read scope nothing is asked but its repositories
         self._patience = patience
         self._orders: asyncio.Queue[tuple[Action, asyncio.Future[Any]] | None] = asyncio.Queue()
         self._savepoints: list[AbstractAsyncContextManager[None]] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -15,6 +15,9 @@ from prismicx.testing.isolation.play import MOST_UNITS, OpenUnit, Play
 from prismicx.testing.isolation.reads import find
 from prismicx.testing.isolation.recipes import Draft
 from prismicx.testing.isolation.world import Port
+
+SMUGGLING: Final = ("add", "remove", "upsert", "get_or_create")
+"""How a unit can be given an aggregate."""
 
 
 def open_unit(play: Play, unit: OpenUnit | None, tenant: int, *, read_only: bool) -> None:
@@ -159,8 +162,8 @@ def overtake(play: Play, unit: OpenUnit, port: Port, recipes: Mapping[str, Any],
         flush(play, unit)
 
 
-def smuggle(play: Play, unit: OpenUnit, which: int, *, add: bool) -> None:
-    """Give a unit an aggregate of another tenant."""
+def smuggle(play: Play, unit: OpenUnit, which: int, *, how: str) -> None:
+    """Give a unit an aggregate of another tenant, in one of the ways `SMUGGLING`."""
     strays = [stray for stray in play.strays if stray.tenant != unit.tenant]
     if not strays:
         return
@@ -168,16 +171,16 @@ def smuggle(play: Play, unit: OpenUnit, which: int, *, add: bool) -> None:
     port = play.world.port_of(type(stray.aggregate))
 
     async def given(actor: Actor) -> None:
-        repository = actor.unit.repository(port.repository)
-        (repository.add if add else repository.remove)(stray.aggregate)
+        answer = getattr(actor.unit.repository(port.repository), how)(stray.aggregate)
+        if answer is not None:
+            await answer
 
     def expected() -> None:
         if unit.oracle.read_only:
             raise ReadOnlyUnitOfWorkError("")
         raise CrossTenantError(unit="", other="", subject="")
 
-    name = f"{port.name}.{'add' if add else 'remove'}"
-    play.act(unit, name, given, expected, given=(stray.aggregate, str(stray.tenant)))
+    play.act(unit, f"{port.name}.{how}", given, expected, given=(stray.aggregate, str(stray.tenant)))
 
 
 def _held(play: Play, unit: OpenUnit, port: Port, which: int) -> Key | None:

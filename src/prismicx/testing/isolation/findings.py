@@ -9,8 +9,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from prismicx.domain.cursors import Cursor
 from prismicx.domain.entity import Entity
-from prismicx.domain.pages import Cursor
 from prismicx.domain.specification import (
     Comparison,
     Conjunction,

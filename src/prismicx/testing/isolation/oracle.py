@@ -7,7 +7,7 @@ committed, and what they have read already stays as they read it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -43,7 +43,9 @@ class Seen(NamedTuple):
     values: Mapping[str, Any]
 
 
-class _State(Enum):
+class State(Enum):
+    """What a unit of work has done with an aggregate that it knows."""
+
     ADDED = auto()
     READ = auto()
     REMOVED = auto()
@@ -51,8 +53,10 @@ class _State(Enum):
 
 
 @dataclass(slots=True)
-class _Held:
-    state: _State
+class Held:
+    """An aggregate that a unit of work knows: as the unit has it, and its values as they were read or written last."""
+
+    state: State
     seen: Seen
     written: Mapping[str, Any]
 
@@ -72,9 +76,9 @@ class UnitOracle:
     tenant: TenantOracle
     read_only: bool
     broken: bool = False
-    _held: dict[Key, _Held] = field(default_factory=dict)
+    _held: dict[Key, Held] = field(default_factory=dict)
     _written: dict[Key, Seen | None] = field(default_factory=dict)
-    _savepoints: list[tuple[dict[Key, _Held], dict[Key, Seen | None]]] = field(default_factory=list)
+    _savepoints: list[tuple[dict[Key, Held], dict[Key, Seen | None]]] = field(default_factory=list)
 
     @property
     def savepoints(self) -> int:
@@ -84,28 +88,24 @@ class UnitOracle:
     @property
     def held(self) -> tuple[Key, ...]:
         """The aggregates that the unit holds and has not removed, oldest first."""
-        return tuple(key for key, held in self._held.items() if held.state in _PRESENT)
+        return tuple(key for key, held in self._held.items() if held.state in PRESENT)
 
     def sees(self, key: Key) -> Seen | None:
         """Return the aggregate as the unit has it or can read it; nothing is remembered."""
         held = self._held.get(key)
         if held is None:
             return self._row(key)
-        return held.seen if held.state in _PRESENT else None
-
-    def is_current(self, key: Key) -> bool:
-        """Tell whether the unit has the aggregate as it is stored."""
-        return self.sees(key) == self._row(key)
+        return held.seen if held.state in PRESENT else None
 
     def add(self, entities: Sequence[AggregateRoot]) -> None:
         """Add new aggregates, all or none."""
         self._require_writable()
         keys = [key_of(entity) for entity in entities]
-        known = [key for key in keys if key in self._held and self._held[key].state is not _State.GONE]
+        known = [key for key in keys if key in self._held and self._held[key].state is not State.GONE]
         if known or len(set(keys)) < len(keys):
             raise DuplicateEntityError("", ())
         for entity in entities:
-            self._held[key_of(entity)] = _Held(_State.ADDED, seen(entity), {})
+            self._held[key_of(entity)] = Held(State.ADDED, seen(entity), {})
 
     def change(self, key: Key, values: Mapping[str, Any]) -> Seen:
         """Take note that attributes of a held aggregate have changed; values as they are stored."""
@@ -117,10 +117,10 @@ class UnitOracle:
         """Remove a held aggregate."""
         self._require_writable()
         held = self._held[key]
-        if held.state is _State.ADDED:
+        if held.state is State.ADDED:
             del self._held[key]
         else:
-            held.state = _State.REMOVED
+            held.state = State.REMOVED
 
     def find(self, key: Key) -> Seen | None:
         """Find by identity, which writes nothing first."""
@@ -145,8 +145,12 @@ class UnitOracle:
         skip: int = 0,
         limit: int | None = None,
         track: bool = True,
+        held: bool = True,
     ) -> list[Seen]:
-        """Write what is pending, then read what meets the specification, in order (then by id), without the first."""
+        """Write what is pending, then read what meets the specification, in order (then by id), without the first.
+
+        Without `held` it is as it is stored, whatever the unit holds.
+        """
         self.flush()
         rows = self._matching(kind, specification)
         rows.sort(key=lambda found: found[0].identity)
@@ -155,7 +159,7 @@ class UnitOracle:
             absent = [found for found in rows if found[1].values[key.attribute] is None]
             present.sort(key=_value_of(key.attribute), reverse=key.descending)
             rows = present + absent
-        return [self._read(key, row, track=track) for key, row in rows[skip:][:limit]]
+        return [self._read(key, row, track=track) if held else row for key, row in rows[skip:][:limit]]
 
     def count(self, kind: type[AggregateRoot], specification: Specification) -> int:
         """Write what is pending, then count."""
@@ -167,15 +171,15 @@ class UnitOracle:
         if self.read_only:
             return
         try:
-            for key, held in self._in(_State.ADDED):
+            for key, held in self._in(State.ADDED):
                 self._insert(key, held)
-            for key, held in self._in(_State.READ):
+            for key, held in self._in(State.READ):
                 if _forms(held.seen.values) != _forms(held.written):
                     self._update(key, held)
-            for key, held in self._in(_State.REMOVED):
+            for key, held in self._in(State.REMOVED):
                 self._require_version(key, held)
                 self._written[key] = None
-                held.state = _State.GONE
+                held.state = State.GONE
         except PrismicxError:
             self.broken = True
             raise
@@ -208,8 +212,6 @@ class UnitOracle:
         self._held, self._written = self._savepoints.pop()
         self.broken = False
 
-    # --- What it is made of. ---
-
     def _require_writable(self) -> None:
         if self.read_only:
             raise ReadOnlyUnitOfWorkError("")
@@ -228,31 +230,31 @@ class UnitOracle:
 
     def _read(self, key: Key, row: Seen, *, track: bool) -> Seen:
         held = self._held.get(key)
-        if held is not None and held.state in _PRESENT:
+        if held is not None and held.state in PRESENT:
             return held.seen
         if track:
-            self._held[key] = _Held(_State.READ, row, row.values)
+            self._held[key] = Held(State.READ, row, row.values)
         return row
 
-    def _in(self, state: _State) -> list[tuple[Key, _Held]]:
+    def _in(self, state: State) -> list[tuple[Key, Held]]:
         return [(key, held) for key, held in self._held.items() if held.state is state]
 
-    def _insert(self, key: Key, held: _Held) -> None:
+    def _insert(self, key: Key, held: Held) -> None:
         if self._row(key) is not None:
             raise DuplicateEntityError("", ("id",))
         self._put(key, held, version=1)
 
-    def _update(self, key: Key, held: _Held) -> None:
+    def _update(self, key: Key, held: Held) -> None:
         self._require_version(key, held)
         self._put(key, held, version=held.seen.version + 1)
 
-    def _put(self, key: Key, held: _Held, *, version: int) -> None:
+    def _put(self, key: Key, held: Held, *, version: int) -> None:
         self._require_unique(key, held.seen.values)
-        held.state, held.written = _State.READ, held.seen.values
+        held.state, held.written = State.READ, held.seen.values
         held.seen = held.seen._replace(version=version)
         self._written[key] = held.seen
 
-    def _require_version(self, key: Key, held: _Held) -> None:
+    def _require_version(self, key: Key, held: Held) -> None:
         row = self._row(key)
         if row is None or row.version != held.seen.version:
             raise ConcurrencyError("", (key.identity,))
@@ -260,14 +262,13 @@ class UnitOracle:
     def _require_unique(self, key: Key, values: Mapping[str, Any]) -> None:
         mapping = next(found for found in self.tenant.mappings if found.entity is key.kind)
         for attributes in mapping.unique:
-            taken = _entry(attributes, values)
-            if None not in taken and any(
-                _entry(attributes, row.values) == taken for other, row in self._rows(key.kind) if other != key
-            ):
+            taken = entry_of(attributes, values)
+            others = [row.values for known, row in self._rows(key.kind) if known != key]
+            if None not in taken and any(entry_of(attributes, other) == taken for other in others):
                 raise DuplicateEntityError("", attributes)
 
 
-_PRESENT = (_State.ADDED, _State.READ)
+PRESENT = (State.ADDED, State.READ)
 
 
 def key_of(entity: AggregateRoot) -> Key:
@@ -280,11 +281,6 @@ def seen(entity: AggregateRoot) -> Seen:
     return Seen(type(entity), entity.version, plain_values(entity))
 
 
-def all_seen(entities: Iterable[AggregateRoot]) -> list[Seen]:
-    """Return what can be seen of aggregates, in their order."""
-    return [seen(entity) for entity in entities]
-
-
 def _forms(values: Mapping[str, Any]) -> dict[str, Any]:
     # 1.0 and 1.00 are equal, but a change of the one into the other is written.
     return {name: str(value) if isinstance(value, Decimal) else value for name, value in values.items()}
@@ -294,6 +290,7 @@ def _value_of(attribute: str) -> Callable[[tuple[Key, Seen]], Any]:
     return lambda found: found[1].values[attribute]
 
 
-def _entry(attributes: Sequence[str], values: Mapping[str, Any]) -> tuple[Hashable, ...]:
+def entry_of(attributes: Sequence[str], values: Mapping[str, Any]) -> tuple[Hashable, ...]:
+    """Return what values have in a unique key, in a form that compares."""
     found = (values[attribute.split(".")[0]] for attribute in attributes)
     return tuple(json.dumps(value, sort_keys=True) if isinstance(value, (dict, list)) else value for value in found)

@@ -16,9 +16,10 @@ from prismicx.domain.specification import EVERYTHING, Order
 from prismicx.testing.isolation.actor import Action, Actor
 from prismicx.testing.isolation.findings import IsolationBrokenError, in_words
 from prismicx.testing.isolation.marks import entities_in
-from prismicx.testing.isolation.oracle import Key, Seen, TenantOracle, UnitOracle, key_of, seen
+from prismicx.testing.isolation.oracle import Key, Seen, TenantOracle, key_of, seen
 from prismicx.testing.isolation.recipes import Criterion, made
 from prismicx.testing.isolation.world import Port, World
+from prismicx.testing.isolation.writing_oracle import WritingOracle
 
 MOST_UNITS: Final = 3
 """Units that histories have open side by side; one more is open for a moment."""
@@ -31,7 +32,7 @@ class OpenUnit:
     number: int
     tenant: TenantId
     actor: Actor
-    oracle: UnitOracle
+    oracle: WritingOracle
     is_asked: bool = False
     is_commanded: bool = False
 
@@ -80,16 +81,17 @@ class Play:
         self.writers: dict[TenantId, OpenUnit] = {}
         self.is_over = False
 
-    def open(self, tenant: TenantId, *, read_only: bool) -> OpenUnit:
-        """Open a unit of work."""
+    def open(self, tenant: TenantId, *, read_only: bool, in_scope: bool = False) -> OpenUnit:
+        """Open a unit of work; `in_scope` a read scope, which is asked and nothing else."""
         self.opened += 1
 
         async def enter() -> Actor:
-            actor = Actor(self.world.backend, tenant, read_only=read_only, patience=self.world.patience)
+            patience = self.world.patience
+            actor = Actor(self.world.backend, tenant, read_only=read_only, in_scope=in_scope, patience=patience)
             await actor.do(_nothing)
             return actor
 
-        oracle = UnitOracle(self.oracles[tenant], read_only)
+        oracle = WritingOracle(self.oracles[tenant], read_only)
         unit = OpenUnit(self.opened, tenant, self.world.wait_for(enter()), oracle)
         self.units.append(unit)
         self.lines.append(f"{unit} opens{' to read' if read_only else ''}")
@@ -237,7 +239,7 @@ class Play:
 
     @contextmanager
     def _looking(self, tenant: TenantId) -> Iterator[OpenUnit]:
-        unit = self.open(tenant, read_only=True)
+        unit = self.open(tenant, read_only=True, in_scope=True)
         try:
             yield unit
         finally:

@@ -10,9 +10,9 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from prismicx.domain.cursors import Cursor
 from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.identifiers import TenantId
-from prismicx.domain.pages import Cursor
 from prismicx.domain.ports import Repository
 from prismicx.domain.specification import Order, Specification
 from prismicx.testing.isolation.recipes import Whose

@@ -6,14 +6,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
+from prismicx.domain.cursors import Cursor
 from prismicx.domain.entity import AggregateRoot
 from prismicx.domain.errors import InvalidCursorError
-from prismicx.domain.pages import Cursor, Page
+from prismicx.domain.pages import Page
 from prismicx.domain.specification import Order, Specification
 from prismicx.testing.isolation.actor import Actor
-from prismicx.testing.isolation.oracle import Key, UnitOracle, key_of
+from prismicx.testing.isolation.oracle import Key, UnitOracle
 from prismicx.testing.isolation.play import OpenUnit, PagedQuery, Play
 from prismicx.testing.isolation.recipes import Criterion
+from prismicx.testing.isolation.several import listed_smaller, select_smaller, streamed_smaller
 from prismicx.testing.isolation.world import Port
 
 Asked = Callable[[Any, Specification, tuple[Order, ...]], Awaitable[Any]]
@@ -25,6 +27,14 @@ async def _streamed(repository: Any, criteria: Specification, order: tuple[Order
 
 
 _QUERIES: Final[Mapping[str, tuple[Asked, Expected]]] = {
+    "list into": (
+        lambda repository, criteria, order: listed_smaller(repository, repository._kind, criteria, order),
+        select_smaller,
+    ),
+    "stream into": (
+        lambda repository, criteria, order: streamed_smaller(repository, repository._kind, criteria, order),
+        select_smaller,
+    ),
     "list": (
         lambda repository, criteria, order: repository.list(criteria, order_by=order),
         lambda oracle, kind, criteria, order: oracle.select(kind, criteria, order),
@@ -84,14 +94,14 @@ def query(play: Play, unit: OpenUnit, port: Port, criterion: Criterion, order: t
 def page(
     play: Play, unit: OpenUnit, port: Port, criterion: Criterion, order: tuple[Order, ...], *, size: int, lent: int
 ) -> None:
-    """Read a page and the next one, and lend the cursor to another tenant, who cannot use it."""
+    """Read a page, the next one and the first again, and lend the cursor to another tenant, who cannot use it."""
     asked = PagedQuery(port, criterion, order, size)
     first = _page(play, unit, asked, after=None)
     if first is None or first.next is None:
         return
-    # A cursor names the values that the unit holds, and the database compares those that it holds itself.
-    if unit.oracle.is_current(key_of(first.items[-1])):
-        _page(play, unit, asked, after=first.next)
+    second = _page(play, unit, asked, after=first.next)
+    if second is not None:
+        _page(play, unit, asked, before=second.previous)
     others = [tenant for tenant in play.world.tenants if tenant != unit.tenant]
     borrower = play.open(others[lent % len(others)], read_only=True)
     _use_cursor(play, borrower, asked, first.next)
@@ -111,21 +121,24 @@ def _use_cursor(play: Play, unit: OpenUnit, asked: PagedQuery, cursor: Cursor) -
     play.act(unit, f"{asked.port.name}.page", used, expected, given=(criteria, *asked.order, cursor))
 
 
-def _page(play: Play, unit: OpenUnit, asked: PagedQuery, *, after: Cursor | None) -> Page[Any] | None:
+def _page(
+    play: Play, unit: OpenUnit, asked: PagedQuery, *, after: Cursor | None = None, before: Cursor | None = None
+) -> Page[Any] | None:
     port, order, size = asked.port, asked.order, asked.size
     criteria = play.make(asked.criterion, unit.tenant)
     pages: list[Page[Any]] = []
 
     async def read(actor: Actor) -> Any:
-        found = await actor.unit.repository(port.repository).page(criteria, order_by=order, size=size, after=after)
+        repository = actor.unit.repository(port.repository)
+        found = await repository.page(criteria, order_by=order, size=size, after=after, before=before)
         pages.append(found)
-        return found.items, "more" if found.next else "no more"
+        return found.items, found.next is not None, found.previous is not None
 
     def expected() -> Any:
         skip = 0 if after is None else size
         rows = unit.oracle.select(port.subject.kind, criteria, order, skip=skip, limit=size + 1)
-        return [rows[:size], "more" if len(rows) > size else "no more"]
+        return [rows[:size], len(rows) > size, after is not None]
 
-    given = (criteria, *order, size, *(() if after is None else (after,)))
+    given = (criteria, *order, size, *(cursor for cursor in (after, before) if cursor is not None))
     play.act(unit, f"{port.name}.page", read, expected, given=given)
     return pages[0] if pages else None

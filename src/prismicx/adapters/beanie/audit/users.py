@@ -8,6 +8,7 @@ from typing import Any, Final
 from pymongo.errors import OperationFailure
 
 from prismicx.adapters.beanie.audit.inventory import statement
+from prismicx.adapters.beanie.audit.roles import Role, Roles
 from prismicx.adapters.beanie.client import MongoDBClient
 from prismicx.domain.findings import Finding
 from prismicx.domain.holes import Hole
@@ -17,8 +18,6 @@ _ADMINISTERING: Final = frozenset(
     ("root", "__system", "dbOwner", "userAdmin", "userAdminAnyDatabase", "clusterAdmin", "backup", "restore")
 )
 _UNAUTHORIZED: Final = 13
-
-Role = Mapping[str, str]
 
 
 async def user_findings(
@@ -39,11 +38,12 @@ async def user_findings(
         if roles:
             yield _finding(Hole.USER_ADMINISTERS, user, roles)
     try:
+        roles_made = await Roles.of(client)
         for database in ("admin", *owners):
             found = await client.client[database].command("usersInfo", 1)
             for user in found["users"]:
                 if user["user"] not in names:
-                    for finding in _of_tenant(user, owners):
+                    for finding in _of_tenant(user, owners, roles_made):
                         yield finding
     except OperationFailure as error:
         if error.code != _UNAUTHORIZED:
@@ -51,12 +51,12 @@ async def user_findings(
         yield Finding(Hole.USERS_UNSEEN, client.address, ())
 
 
-def _of_tenant(user: Mapping[str, Any], owners: Mapping[str, TenantId | None]) -> Iterator[Finding]:
+def _of_tenant(user: Mapping[str, Any], owners: Mapping[str, TenantId | None], made: Roles) -> Iterator[Finding]:
     """Yield a finding if the user is one tenant's, as its database or its first role there says, and reaches on."""
     roles: Sequence[Role] = user["roles"]
-    own = [owners[database] for database in (user["db"], *(role["db"] for role in roles)) if owners.get(database)]
-    beyond = [role for role in roles if not own or owners.get(role["db"]) != own[0]]
-    if own and beyond:
+    own = owners.get(user["db"]) or next((tenant for role in roles for tenant in made.tenants(role, owners)), None)
+    beyond = [] if own is None else [role for role in roles if not made.keeps_to(own, role, owners)]
+    if beyond:
         yield _finding(Hole.USER_OF_TENANTS, user, beyond)
 
 
