@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from prismicx.application.cancellation import is_cancelled
 from prismicx.domain.errors import LeaseLostError, PrismicxError
 
 ResultT = TypeVar("ResultT")
@@ -35,7 +36,7 @@ async def while_renewing(
 
 
 async def _renew(renew: Callable[[], Awaitable[object]], every: float) -> None:
-    while True:
+    while not is_cancelled():
         await asyncio.sleep(every)
         try:
             await renew()

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
+from prismicx.application.cancellation import is_cancelled
+
 _BASE: Final = 0.2
 _CAP: Final = 30.0
 
@@ -75,7 +77,7 @@ class Refresher:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _refresh_again_and_again(self) -> None:
-        while True:
+        while not is_cancelled():
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._interval):
                     await self._woken.wait()
@@ -87,7 +89,7 @@ class Refresher:
                 self._observer.not_refreshed(error)
 
     async def _listen_again_and_again(self) -> None:
-        while True:
+        while not is_cancelled():
             try:
                 await self._listen(self._wake)
             except Exception as error:  # noqa: BLE001  # whatever it was, the next try must come
