@@ -10,8 +10,8 @@ from typing import Final, Self
 
 from pydantic import SecretStr
 
-from prismicx.domain.errors import InvalidCursorError, SettingsError
-from prismicx.domain.secret_keys import listed_keys, plain_keys, problems_of_keys
+from prismicx.domain.errors import InvalidCursorError
+from prismicx.domain.secret_keys import checked_keys, listed_keys
 
 _NAME: Final = 5  # bytes; with the hash, whole characters of base64
 _HASH: Final = 16  # bytes, of HMAC-SHA-256's 32: as hard to guess as an AES key
@@ -46,14 +46,7 @@ class CursorKeys:
     __slots__ = ("_known", "_signing")
 
     def __init__(self, *keys: SecretStr | str) -> None:
-        plain = plain_keys(keys)
-        problems = list(problems_of_keys(plain))
-        if not plain:
-            problems.append("there is no key")
-        if len(set(plain)) < len(plain):
-            problems.append("one key is there twice")
-        if problems:
-            raise SettingsError([f"cursor keys: {problem}" for problem in problems])
+        plain = checked_keys(keys, of="cursor keys")
         self._known = {_name(key.encode()): key.encode() for key in plain}
         self._signing = next(iter(self._known.items()))
 

@@ -7,13 +7,34 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from prismicx.domain.errors import SettingsError
+
 SHORTEST_KEY: Final = 32
 """Characters that a key has at least."""
 
 
-def plain_keys(keys: Sequence[SecretStr | str]) -> list[str]:
-    """Return the keys themselves, for computing with."""
-    return [key.get_secret_value() if isinstance(key, SecretStr) else key for key in keys]
+def checked_keys(keys: Sequence[SecretStr | str], *, of: str, most: int | None = None) -> list[str]:
+    """Return the keys themselves, for computing with.
+
+    Args:
+        of: what they are for, in errors.
+        most: how many there may be; `None` for any number.
+
+    Raises:
+        SettingsError: one does not fit, one is there twice, there is none, or there are too many; no message shows a
+            key.
+    """
+    plain = [key.get_secret_value() if isinstance(key, SecretStr) else key for key in keys]
+    problems = [*_problems(plain)]
+    if not plain:
+        problems.append("there is no key")
+    if most is not None and len(plain) > most:
+        problems.append(f"there are {len(plain)} keys, and {most} at most can be in use")
+    if len(set(plain)) < len(plain):
+        problems.append("one key is there twice")
+    if problems:
+        raise SettingsError([f"{of}: {problem}" for problem in problems])
+    return plain
 
 
 def listed_keys(keys: SecretStr) -> list[str]:
@@ -21,8 +42,7 @@ def listed_keys(keys: SecretStr) -> list[str]:
     return [key.strip() for key in keys.get_secret_value().split(",")]
 
 
-def problems_of_keys(keys: Sequence[str]) -> Iterator[str]:
-    """Yield what is wrong with them, "key 2 is …" each; no text shows a key."""
+def _problems(keys: Sequence[str]) -> Iterator[str]:
     for number, key in enumerate(keys, 1):
         if len(key) < SHORTEST_KEY:
             yield f"key {number} is shorter than {SHORTEST_KEY} characters"

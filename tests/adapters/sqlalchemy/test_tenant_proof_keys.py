@@ -55,13 +55,13 @@ async def test_the_database_computes_the_hash_of_rfc_2104(database: PostgresData
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
-        ((), "one key or two"),
-        (("a" * 32, "b" * 32, "c" * 32), "one key or two"),
+        ((), "there is no key"),
+        (("a" * 32, "b" * 32, "c" * 32), "there are 3 keys, and 2 at most"),
         (("secret-and-short",), "key 1 is shorter than 32"),
         (("a" * 32, "secret word" + "x" * 30), "key 2 has a comma, a space"),
         (("secret,word" + "x" * 30,), "key 1 has a comma"),
         (("secret-wörd" + "x" * 30,), "key 1 has"),
-        (("a" * 32, "a" * 32), "both keys are the same"),
+        (("a" * 32, "a" * 32), "one key is there twice"),
     ],
 )
 def test_keys_that_do_not_fit_are_refused_and_not_shown(keys: tuple[str, ...], problem: str) -> None:

@@ -13,10 +13,10 @@ from prismicx.adapters.beanie.client import MongoDBClient
 from prismicx.adapters.beanie.definitions import Document
 from prismicx.adapters.beanie.outbox import EVENTS, HEADS
 from prismicx.adapters.beanie.tenancy import collection_name, own_database
-from prismicx.domain.errors import PermissionDeniedError, SettingsError
+from prismicx.domain.errors import PermissionDeniedError
 from prismicx.domain.identifiers import TenantId, places_of
 from prismicx.domain.placement import EntityMapping, Shared
-from prismicx.domain.secret_keys import listed_keys, plain_keys, problems_of_keys
+from prismicx.domain.secret_keys import checked_keys, listed_keys
 from prismicx.domain.tenancy import Tenant
 
 SHARED_ROLE: Final = "prismicx_tenant"
@@ -57,14 +57,7 @@ class TenantLogins:
     __slots__ = ("_keys",)
 
     def __init__(self, *keys: SecretStr | str) -> None:
-        plain = plain_keys(keys)
-        problems = list(problems_of_keys(plain))
-        if not 1 <= len(plain) <= _MOST_KEYS:
-            problems.append(f"one key or two are needed, the current one first, not {len(plain)}")
-        if len(set(plain)) < len(plain):
-            problems.append("both keys are the same")
-        if problems:
-            raise SettingsError([f"of the MongoDB users of tenants: {problem}" for problem in problems])
+        plain = checked_keys(keys, of="MongoDB users of tenants", most=_MOST_KEYS)
         self._keys = [key.encode("ascii") for key in plain]
 
     @classmethod

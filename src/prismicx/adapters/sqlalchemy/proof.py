@@ -9,9 +9,8 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from prismicx.domain.errors import SettingsError
 from prismicx.domain.identifiers import TenantId
-from prismicx.domain.secret_keys import listed_keys, plain_keys, problems_of_keys
+from prismicx.domain.secret_keys import checked_keys, listed_keys
 
 OPEN: Final = b"open"
 """What a message begins with whose hash opens a transaction."""
@@ -77,14 +76,7 @@ class TenantProof:
     __slots__ = ("keys",)
 
     def __init__(self, *keys: SecretStr | str) -> None:
-        plain = plain_keys(keys)
-        problems = list(problems_of_keys(plain))
-        if not 1 <= len(plain) <= _MOST_KEYS:
-            problems.append(f"one key or two are needed, the current one first, not {len(plain)}")
-        if len(set(plain)) < len(plain):
-            problems.append("both keys are the same")
-        if problems:
-            raise SettingsError([f"the tenant proof's {problem}" for problem in problems])
+        plain = checked_keys(keys, of="tenant proof", most=_MOST_KEYS)
         self.keys = tuple(ProofKey(key) for key in plain)
 
     @classmethod
