@@ -88,6 +88,17 @@ async def test_an_insert_is_three_trips_however_many_rows(wired: Wired) -> None:
         assert wire.trips - before == 3
 
 
+QUERIES: dict[str, Callable[[Widgets, UUID], Awaitable[object]]] = {
+    "get": lambda widgets, identity: widgets.get(identity),
+    "find_one": lambda widgets, _: widgets.find_one(Widget.code == "one"),
+    "list": lambda widgets, _: widgets.list(Widget.amount == 0, limit=50),
+    "fetch": lambda widgets, identity: widgets.fetch([identity]),
+    "page": lambda widgets, _: widgets.page(order_by=asc(Widget.amount), size=50),
+    "count": lambda widgets, _: widgets.count(),
+    "exists": lambda widgets, _: widgets.exists(),
+}
+
+
 async def test_a_unit_with_one_query_is_three_trips(wired: Wired) -> None:
     backend, wire = wired
     widget = Widget(code="one")
@@ -96,22 +107,11 @@ async def test_a_unit_with_one_query_is_three_trips(wired: Wired) -> None:
     async def trips(query: str) -> int:
         before = wire.trips
         async with backend.unit_of_work(ACME) as uow:
-            widgets = uow.repository(Widgets)
-            match query:
-                case "get":
-                    await widgets.get(widget.id)
-                case "find_one":
-                    await widgets.find_one(Widget.code == "one")
-                case "list":
-                    await widgets.list(Widget.amount == 0, limit=50)
-                case "count":
-                    await widgets.count()
-                case "exists":
-                    await widgets.exists()
+            await QUERIES[query](uow.repository(Widgets), widget.id)
             await uow.commit()
         return wire.trips - before
 
-    for query in ("get", "find_one", "list", "count", "exists"):
+    for query in QUERIES:
         await trips(query)
         assert (query, await trips(query)) == (query, 3)
 
@@ -124,26 +124,11 @@ async def test_a_query_of_a_read_scope_is_one_trip(wired: Wired) -> None:
     async def trips(query: str) -> int:
         before = wire.trips
         async with backend.read(ACME) as scope:
-            widgets = scope.repository(Widgets)
-            match query:
-                case "get":
-                    await widgets.get(widget.id)
-                case "find_one":
-                    await widgets.find_one(Widget.code == "one")
-                case "list":
-                    await widgets.list(Widget.amount == 0, limit=50)
-                case "fetch":
-                    await widgets.fetch([widget.id])
-                case "page":
-                    await widgets.page(order_by=asc(Widget.amount), size=50)
-                case "count":
-                    await widgets.count()
-                case "exists":
-                    await widgets.exists()
+            await QUERIES[query](scope.repository(Widgets), widget.id)
         return wire.trips - before
 
     one = 1 if backend._client.proof is None else 3
-    for query in ("get", "find_one", "list", "fetch", "page", "count", "exists"):
+    for query in QUERIES:
         await trips(query)
         assert (query, await trips(query)) == (query, one)
 
