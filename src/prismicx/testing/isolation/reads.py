@@ -136,8 +136,9 @@ def _page(
 
     def expected() -> Any:
         skip = 0 if after is None else size
-        rows = unit.oracle.select(port.subject.kind, criteria, order, skip=skip, limit=size + 1)
-        return [rows[:size], len(rows) > size, after is not None]
+        rows = unit.oracle.select(port.subject.kind, criteria, order, skip=skip, limit=size)
+        beyond = unit.oracle.select(port.subject.kind, criteria, order, skip=skip + size, limit=1, held=False)
+        return [rows, bool(beyond), after is not None]
 
     given = (criteria, *order, size, *(cursor for cursor in (after, before) if cursor is not None))
     play.act(unit, f"{port.name}.page", read, expected, given=given)
