@@ -156,9 +156,10 @@ async def test_the_applications_user_may_work_everywhere_and_administer_nothing(
 
 @pytest.mark.parametrize(("code", "is_said"), [(13, True), (8000, False)])
 async def test_users_that_may_not_be_seen_are_said_so(
-    backend: BeanieBackend, server: Server, code: int, is_said: bool
+    backend: BeanieBackend, server: Server, database: MongoDatabase, code: int, is_said: bool
 ) -> None:
-    data = {"failCommands": ["usersInfo"], "errorCode": code}
+    run(server, database.name, {"createUser": "reader", "pwd": "pa55word", "roles": ["read"]})
+    data = {"failCommands": ["rolesInfo"], "errorCode": code}
     server.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data})
 
     try:

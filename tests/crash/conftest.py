@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from pymongo import AsyncMongoClient
@@ -12,6 +14,7 @@ from tests.crash import snapshots
 from tests.crash.deeds import backend_at
 from tests.crash.killing import Killing
 from tests.crash.sites import Site
+from tests.logins.platform import KEY, guarded_server
 
 from prismicx.testing.databases import MongoServer, PostgresDatabases, PostgresServer
 
@@ -37,19 +40,35 @@ async def postgres_site(prismicx_postgres_server: PostgresServer) -> AsyncIterat
 
 @pytest.fixture
 async def mongo_site(prismicx_mongo_server: MongoServer) -> AsyncIterator[Site]:
-    address = {"uri": prismicx_mongo_server.uri, "database": "crash"}
     async with AsyncMongoClient[dict[str, object]](prismicx_mongo_server.uri) as driver:
         before = set(await driver.list_database_names())
-        async with backend_at(address) as backend:
-            await backend.initialise_database()
-            look = functools.partial(snapshots.of_mongo, address["uri"], "crash", backend)
-            # A transaction whose client was killed keeps its documents for up to a minute.
-            yield Site(address, backend, look, lambda: driver.admin.command({"killAllSessions": []}))
+        async with _site_on_mongo(driver, {"uri": prismicx_mongo_server.uri, "database": "crash"}) as site:
+            yield site
         for made in set(await driver.list_database_names()) - before:
             await driver.drop_database(made)
 
 
-@pytest.fixture(params=["postgres", "mongo"])
+@pytest.fixture
+async def guarded_mongo_site(tmp_path: Path) -> AsyncIterator[Site]:
+    """A MongoDB with access control, on which each tenant has a user of its own."""
+    with guarded_server(tmp_path) as uri:
+        address = {"uri": uri, "database": "crash", "key": KEY}
+        async with AsyncMongoClient[dict[str, object]](uri) as driver, _site_on_mongo(driver, address) as site:
+            yield site
+
+
+@asynccontextmanager
+async def _site_on_mongo(
+    driver: AsyncMongoClient[dict[str, object]], address: Mapping[str, str]
+) -> AsyncIterator[Site]:
+    async with backend_at(address) as backend:
+        await backend.initialise_database()
+        look = functools.partial(snapshots.of_mongo, address["uri"], address["database"], backend)
+        # A transaction whose client was killed keeps its documents for up to a minute.
+        yield Site(address, backend, look, lambda: driver.admin.command({"killAllSessions": []}))
+
+
+@pytest.fixture(params=["postgres", "mongo", "guarded_mongo"])
 def site(request: pytest.FixtureRequest) -> Site:
     found: Site = request.getfixturevalue(f"{request.param}_site")
     return found

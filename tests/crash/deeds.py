@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from tests.crash.points import Points, watch, watch_commits, watch_sends
 
-from prismicx.adapters.beanie import BeanieBackend, MongoDBClient
+from prismicx.adapters.beanie import BeanieBackend, MongoDBClient, TenantLogins
 from prismicx.adapters.sqlalchemy import DatabaseClient, SqlAlchemyBackend
 from prismicx.application.provisioning import TenantProvisioning
 from prismicx.domain.identifiers import Region, TenantId, Tier
@@ -32,13 +32,14 @@ async def delete(points: Points, *, level: str, tenant: str, **address: str) -> 
 
 
 def backend_at(address: Mapping[str, str]) -> SqlAlchemyBackend | BeanieBackend:
-    """Return a backend on these addresses: `dsn` and `admin_dsn`, or `uri` and `database`."""
+    """Return a backend on these addresses: `dsn` and `admin_dsn`, or `uri`, `database` and, for users, `key`."""
     if "dsn" in address:
         client, admin = (
             DatabaseClient.from_dsn(address[name], min_pool_size=1, max_pool_size=4) for name in ("dsn", "admin_dsn")
         )
         return SqlAlchemyBackend(client, EXAMPLE_MAPPINGS, admin=admin)
-    return BeanieBackend(MongoDBClient(address["uri"], address["database"]), EXAMPLE_MAPPINGS)
+    logins = TenantLogins(address["key"]) if "key" in address else None
+    return BeanieBackend(MongoDBClient(address["uri"], address["database"]), EXAMPLE_MAPPINGS, logins=logins)
 
 
 async def create_tenant(service: TenantProvisioning, tenant_id: TenantId) -> Tenant:

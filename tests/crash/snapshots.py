@@ -14,8 +14,11 @@ from typing import Any
 import asyncpg
 from pymongo import AsyncMongoClient
 
+from prismicx.adapters.beanie.accounts import roles_with_inherited, users
+from prismicx.adapters.beanie.logins import role_name
 from prismicx.domain.ports import Backend
 from prismicx.domain.registry import TenantRepository
+from prismicx.domain.tenancy import Tenant
 
 Snapshots = Mapping[str, Sequence[str]]
 
@@ -68,12 +71,12 @@ async def of_postgres(superuser_dsn: str, backend: Backend) -> Snapshots:
             lines.append(f"{count} rows in {schema}.{table}")
     finally:
         await connection.close()
-    return _by_tenant([*lines, *await _of_registry(backend)])
+    return _by_tenant([*lines, *_of_registry(await _registered(backend))])
 
 
 async def of_mongo(uri: str, database: str, backend: Backend) -> Snapshots:
     """Return what there is of each tenant on a MongoDB server."""
-    lines = []
+    tenants, lines = await _registered(backend), []
     async with AsyncMongoClient[dict[str, Any]](uri) as client:
         for name in await client.list_database_names():
             if not name.startswith("tenant_"):
@@ -84,16 +87,21 @@ async def of_mongo(uri: str, database: str, backend: Backend) -> Snapshots:
                 documents = [document async for document in found.find({"_id": {"$type": "string"}})]
                 title = f"collection {name}.{collection['name']} {collection.get('options')}"
                 lines.append(f"{title} {indexes} {await found.count_documents({})} {documents}")
-        everywhere: dict[str, Any] = await client.admin.command({"usersInfo": {"forAllDBs": True}})
-        lines += [f"user {user['user']} of {user['db']} {user['roles']}" for user in everywhere["users"]]
+        lines += [f"user {user['user']} of {user['db']} {user['roles']}" async for user in users(client, {})]
+        named = [{"role": role_name(tenant.tenant_id, database=database), "db": "admin"} for tenant in tenants]
+        made = await roles_with_inherited(client, named)
+        lines += [f"role {name} {role['roles']} {role['privileges']}" for (name, _), role in made.items()]
         grouped = await client[database]["widgets"].aggregate([{"$group": {"_id": "$tenant_id", "n": {"$sum": 1}}}])
         lines += [f"{group['n']} shared widgets of {group['_id']}" async for group in grouped]
-    return _by_tenant([*lines, *await _of_registry(backend)])
+    return _by_tenant([*lines, *_of_registry(tenants)])
 
 
-async def _of_registry(backend: Backend) -> list[str]:
+async def _registered(backend: Backend) -> Sequence[Tenant]:
     async with backend.registry(read_only=True) as unit:
-        tenants = await unit.repository(TenantRepository).list()
+        return await unit.repository(TenantRepository).list()
+
+
+def _of_registry(tenants: Iterable[Tenant]) -> list[str]:
     return [
         f"tenant {tenant.tenant_id} is {tenant.status} {tenant.failure} in the hands of {tenant.lease}: "
         f"{[(step.name, step.status.value) for step in (tenant.operation.steps if tenant.operation else ())]} "

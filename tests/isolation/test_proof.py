@@ -19,7 +19,11 @@ from prismicx.domain.identifiers import TenantId
 from prismicx.domain.placement import EntityMapping
 from prismicx.domain.ports import Repository
 from prismicx.domain.specification import Criteria, Order
-from prismicx.testing.isolation import IsolationBrokenError, NothingProvenError, assert_isolated
+from prismicx.testing.isolation import IsolationBrokenError, NothingProvenError, assert_isolated, deeds, reads
+from prismicx.testing.isolation.play import OpenUnit, Play
+from prismicx.testing.isolation.queries import Wishes
+from prismicx.testing.isolation.recipes import Criterion, Draft
+from prismicx.testing.isolation.world import World
 
 _FEW = 30
 
@@ -66,6 +70,27 @@ async def test_the_report_is_the_shortest_history() -> None:
     assert "the history that shows it:\n" in str(found.value)
     assert str(pickle.loads(pickle.dumps(found.value))) == str(found.value)
     assert not getattr(found.value, "__notes__", [])
+
+
+async def test_what_is_past_the_end_of_a_page_is_nothing_that_the_unit_holds() -> None:
+    async with memory() as backend:
+        world = World(backend, [People], tenants=2, wishes=Wishes({}, (), ()), patience=5.0)
+        play, (port,) = Play(world), world.ports
+
+        def history() -> OpenUnit:
+            writer = play.open(world.tenants[0], read_only=False)
+            drafts = [Draft(Person, {"email": f"{code}@x", "code": code}) for code in ("001", "002", "003")]
+            deeds.add(play, writer, port, drafts)
+            deeds.commit(play, writer)
+            reader = play.open(world.tenants[0], read_only=False)
+            reads.page(play, reader, port, Criterion(Person, "id", "any", None), (), size=1, lent=0)
+            return reader
+
+        reader = await asyncio.to_thread(history)
+        shown = len(reader.oracle.held)
+        await asyncio.to_thread(play.finish)
+
+    assert shown == 2
 
 
 async def test_a_method_that_is_skipped_proves_nothing_wrong() -> None:

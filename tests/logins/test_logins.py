@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -31,6 +33,7 @@ from prismicx.domain.events import DomainEvent
 from prismicx.domain.findings import AuditScope
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.moments import utc_now
+from prismicx.domain.tenancy import TenantStatus
 from prismicx.testing.contracts import FencedStepContract, ProvisioningStepContract
 from prismicx.testing.examples import Widget, Widgets, example_tenant
 
@@ -156,6 +159,32 @@ async def test_deleting_a_tenant_removes_its_user_first_and_says_so(guarded: str
         roles = (await driver.admin.command("rolesInfo", 1))["roles"]
     assert {name["user"].partition(".")[0] for name in users} == {"tenant_acme", "tenant_globex"}
     assert {role["role"] for role in roles} == {"guarded.tenant_acme", "guarded.tenant_globex"}
+
+
+async def test_how_many_users_there_are_does_not_matter(guarded: str, backend: BeanieBackend) -> None:
+    tenant = TenantId("zorg")  # by name after all the others
+    async with Driver(guarded) as driver, crowd(driver):
+        created = await create(backend, tenant)
+        report = await backend.audit(AuditScope(places=await backend.registered_places()))
+        deleted = await provisioning(backend).delete(tenant)
+
+    assert created.status is TenantStatus.ACTIVE
+    assert [finding for finding in report.findings if "tenant_zorg" in finding.object] == []
+    assert deleted.receipt is not None
+    assert next(iter(deleted.receipt.removed)).startswith("mongodb:guarded user tenant_zorg.")
+
+
+@asynccontextmanager
+async def crowd(driver: AsyncMongoClient[dict[str, Any]]) -> AsyncIterator[None]:
+    """Have more users and roles than SecantusDB lists; MongoDB lists as many as one document has room for."""
+    names = [f"crowd{number}" for number in range(101)]
+    for name in names:
+        await driver.admin.command("createRole", name, privileges=[], roles=[])
+        await driver["guarded"].command("createUser", name, pwd="x", roles=[{"role": name, "db": "admin"}])
+    yield
+    for name in names:
+        await driver["guarded"].command("dropUser", name)
+        await driver.admin.command("dropRole", name)
 
 
 async def test_the_audit_finds_nothing_wrong_with_them(backend: BeanieBackend) -> None:

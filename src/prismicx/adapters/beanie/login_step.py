@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pymongo.errors import OperationFailure
 
+from prismicx.adapters.beanie.accounts import users
 from prismicx.adapters.beanie.client import MongoDBClient
 from prismicx.adapters.beanie.definitions import BeforeWrite, Database, Document
 from prismicx.adapters.beanie.errors import translated
@@ -165,13 +166,13 @@ class TenantLoginStep(MongoStep):
             ForeignObjectError: another's has such a name.
         """
         prefix = user_prefix(tenant.tenant_id)
-        named = {"user": {"$gte": prefix, "$lt": prefix[:-1] + chr(ord(prefix[-1]) + 1)}}
-        answer = await database.command("usersInfo", 1, filter=named)
-        found = [user for user in answer["users"] if user["user"].startswith(prefix)]
-        for user in found:
+        named = {"db": database.name, "user": {"$gte": prefix, "$lt": prefix[:-1] + chr(ord(prefix[-1]) + 1)}}
+        names = []
+        async for user in users(database.client, named):
             if user["roles"] != [_role_of(database, tenant)]:
                 raise ForeignObjectError("user", user["user"], "it has other roles than the tenant's own")
-        return sorted(user["user"] for user in found)
+            names.append(user["user"])
+        return sorted(names)
 
 
 async def _tried(client: MongoDBClient, login: Login, tenant: TenantId) -> list[str]:

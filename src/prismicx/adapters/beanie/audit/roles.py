@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from prismicx.adapters.beanie.accounts import Role, RoleKey, roles_with_inherited
 from prismicx.adapters.beanie.audit.inventory import Document
 from prismicx.adapters.beanie.client import MongoDBClient
 from prismicx.adapters.beanie.logins import WORK
@@ -13,26 +14,20 @@ from prismicx.adapters.beanie.tenancy import REGISTRY_PREFIX
 from prismicx.domain.applied import APPLIED_UNITS
 from prismicx.domain.identifiers import TenantId
 
-Role = Mapping[str, str]
-
 _OF_TENANTS: Final = frozenset((EVENTS, HEADS, APPLIED_UNITS.name))
 """What begins like the registry's collections and is of tenants all the same."""
 
 
 class Roles:
-    """The roles that somebody has defined where they can span databases, and in the one that tenants share."""
+    """The roles that somebody has defined, as far as users have them or they are inherited."""
 
-    def __init__(self, roles: Sequence[Document]) -> None:
-        self._roles = {(role["role"], role["db"]): role for role in roles}
+    def __init__(self, roles: Mapping[RoleKey, Document]) -> None:
+        self._roles = roles
 
     @classmethod
-    async def of(cls, client: MongoDBClient) -> Roles:
-        """Return those of a deployment."""
-        found: list[Document] = []
-        for database in ("admin", client.db.name):
-            answer = await client.client[database].command("rolesInfo", 1, showPrivileges=True)
-            found += answer["roles"]
-        return cls(found)
+    async def of(cls, client: MongoDBClient, named: Iterable[Role]) -> Roles:
+        """Return these roles of a deployment, and those that they rest on."""
+        return cls(await roles_with_inherited(client.client, named))
 
     def tenants(self, role: Role, owners: Mapping[str, TenantId | None]) -> Iterator[TenantId]:
         """Yield the tenants whose own databases a role reaches."""

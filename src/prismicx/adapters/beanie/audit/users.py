@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from pymongo.errors import OperationFailure
 
+from prismicx.adapters.beanie.accounts import Role, users
 from prismicx.adapters.beanie.audit.inventory import statement
-from prismicx.adapters.beanie.audit.roles import Role, Roles
+from prismicx.adapters.beanie.audit.roles import Roles
 from prismicx.adapters.beanie.client import MongoDBClient
 from prismicx.domain.findings import Finding
 from prismicx.domain.holes import Hole
@@ -38,13 +39,12 @@ async def user_findings(
         if roles:
             yield _finding(Hole.USER_ADMINISTERS, user, roles)
     try:
-        roles_made = await Roles.of(client)
-        for database in ("admin", *owners):
-            found = await client.client[database].command("usersInfo", 1)
-            for user in found["users"]:
-                if user["user"] not in names:
-                    for finding in _of_tenant(user, owners, roles_made):
-                        yield finding
+        matching = {"user": {"$nin": sorted(filter(None, names))}}
+        found = [user async for user in users(client.client, matching) if user["db"] in ("admin", *owners)]
+        roles_made = await Roles.of(client, (role for user in found for role in user["roles"]))
+        for user in found:
+            for finding in _of_tenant(user, owners, roles_made):
+                yield finding
     except OperationFailure as error:
         if error.code != _UNAUTHORIZED:
             raise
