@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -14,12 +15,14 @@ from pydantic import Field, model_validator
 from prismicx.adapters.memory import MemoryBackend, MemoryRepository, MemoryUnitOfWork
 from prismicx.domain.cursors import Cursor
 from prismicx.domain.entity import AggregateRoot
-from prismicx.domain.errors import NotMappedError
+from prismicx.domain.errors import NotMappedError, TransactionConflictError
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.placement import EntityMapping
 from prismicx.domain.ports import Repository
 from prismicx.domain.specification import Criteria, Order
-from prismicx.testing.isolation import IsolationBrokenError, NothingProvenError, assert_isolated, deeds, reads
+from prismicx.domain.tenancy import Tenant
+from prismicx.testing.isolation import IsolationBrokenError, NothingProvenError, assert_isolated, deeds, proof, reads
+from prismicx.testing.isolation.actor import Actor
 from prismicx.testing.isolation.play import OpenUnit, Play
 from prismicx.testing.isolation.queries import Wishes
 from prismicx.testing.isolation.recipes import Criterion, Draft
@@ -217,3 +220,74 @@ async def test_a_cancelled_proof_ends_soon() -> None:
 
         with pytest.raises(asyncio.CancelledError):
             await proof
+
+
+async def test_more_histories_than_hypothesis_is_to_remember_are_other_ones_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(proof, "_AT_A_TIME", 20)
+    histories: list[list[str]] = []
+    finish = Play.finish
+
+    def note(play: Play) -> None:
+        histories.append(list(play.lines))
+        finish(play)
+
+    monkeypatch.setattr(Play, "finish", note)
+    async with memory() as backend:
+        witness = await assert_isolated(backend, [People], examples=50)
+
+    assert witness.histories >= 50
+    assert len({tuple(history) for history in histories}) > 40
+
+
+async def test_a_process_that_stands_still_for_a_while_makes_nobody_late() -> None:
+    async def answer(actor: Actor) -> str:
+        asyncio.get_running_loop().call_later(0, time.sleep, 0.3)
+        await asyncio.sleep(0.01)
+        return "in time"
+
+    async with memory() as backend:
+        actor = Actor(backend, TenantId("acme"), read_only=False, in_scope=False, patience=0.2)
+
+        assert await actor.do(answer) == "in time"
+        await actor.leave()
+
+
+async def test_a_unit_that_is_given_up_is_left_also_out_of_its_savepoints() -> None:
+    async with memory() as backend:
+        actor = Actor(backend, TenantId("acme"), read_only=False, in_scope=False, patience=0.05)
+        await actor.do(Actor.begin_savepoint)
+        await actor.do(Actor.begin_savepoint)
+
+        with pytest.raises(TimeoutError):
+            await actor.do(lambda _: asyncio.Event().wait())
+
+        assert isinstance(actor.unit, MemoryUnitOfWork)
+        assert actor.unit.has_ended
+        await actor.leave()
+
+
+async def test_a_place_that_cannot_be_unmade_hides_no_finding() -> None:
+    class Stuck(MemoryBackend):
+        def steps(self) -> list[Any]:
+            return [StuckStep()]
+
+    async with Stuck([PEOPLE], repositories={People: LeakyPeople}) as backend:
+        with pytest.raises(IsolationBrokenError) as found:
+            await assert_isolated(backend, [People], shrink=False)
+
+    assert found.value.method == "People.everybody"
+    (note,) = found.value.__notes__
+    assert "still there" in note
+
+
+class StuckStep:
+    """Makes places that cannot be unmade."""
+
+    async def ensure(self, tenant: Tenant) -> None:
+        """Make it."""
+
+    async def remove(self, tenant: Tenant) -> None:
+        """Fail to unmake it."""
+        raise TransactionConflictError("somebody is in it")

@@ -151,10 +151,10 @@ def stored_specification(entity: type[Entity], specification: Specification) -> 
         case Comparison(operator="is_null") | Following():
             return specification
         case Comparison(attribute=name, operator="in", value=values):
-            plain = _plain_by_name(entity)[name]
-            return replace(specification, value=tuple(map(plain, values)))
+            return replace(specification, value=tuple(map(_plain_by_name(entity)[name], values)))
         case Comparison(attribute=name, value=value):
-            return replace(specification, value=_plain_by_name(entity)[name](value))
+            plain = _plain_by_name(entity)[name](value)
+            return specification if plain is value else replace(specification, value=plain)
         case Conjunction(parts=parts):
             return Conjunction(tuple(stored_specification(entity, part) for part in parts))
         case Disjunction(parts=parts):

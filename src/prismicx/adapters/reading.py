@@ -264,11 +264,9 @@ class Reading(StoredRows[RootT]):
         return found
 
     def _untracked(self, rows: Iterable[Any]) -> Iterator[RootT]:
-        """Yield the aggregates of rows, one by one: what the unit holds as it holds it, the rest on its own."""
-        tracker = self._unit.tracker
-        present = tracker.present(self._kind)
-        for entity in self._entities(rows):
-            yield tracker.known_for(entity) if present else entity
+        """Return the aggregates of rows, one by one: what the unit holds as it holds it, the rest on its own."""
+        tracker, entities = self._unit.tracker, self._entities(rows)
+        return map(tracker.known_for, entities) if tracker.present(self._kind) else entities
 
     def _resolve(self, row: Any, *, track: bool = True) -> RootT:
         known = self._unit.tracker.find(self._kind, self._identity(row))

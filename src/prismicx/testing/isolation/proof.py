@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 from hypothesis.strategies import SearchStrategy
 
 from prismicx.adapters.backend import TrackedBackend
+from prismicx.domain.errors import PrismicxError
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.ports import Repository
 from prismicx.testing.isolation.findings import IsolationBrokenError, NothingProvenError
@@ -24,10 +26,14 @@ from prismicx.testing.isolation.world import Witness, World
 EXAMPLES: Final = 300
 """Histories of a proof, if not said otherwise."""
 
-_SHORTENING_SECONDS: Final = 10.0
-
 STEPS: Final = 40
 """Most steps of one history, if not said otherwise."""
+
+_SHORTENING_SECONDS: Final = 10.0
+
+_AT_A_TIME: Final = 1000
+"""Histories after which Hypothesis begins anew: it remembers every draw of a run, which is gigabytes for twenty times
+as many."""
 
 
 async def assert_isolated(
@@ -74,6 +80,38 @@ async def assert_isolated(
     world = World(
         backend, repositories, tenants=tenants, wishes=Wishes(values or {}, skip, commands), patience=patience
     )
+    async with _places(world):
+        try:
+            for number, start in enumerate(range(0, examples, _AT_A_TIME)):
+                amount = min(_AT_A_TIME, examples - start)
+                await _run(world, number, examples=amount, steps=steps, derandomize=derandomize)
+        except (IsolationBrokenError, Flaky):
+            if world.shortest is None:
+                raise
+            if shrink:
+                await asyncio.to_thread(shorten, world, world.failing, seconds=_SHORTENING_SECONDS)
+            raise IsolationBrokenError(*world.shortest.args) from None  # without what Hypothesis has noted on it
+    _require_proof(world)
+    return world.witness
+
+
+@asynccontextmanager
+async def _places(world: World) -> AsyncIterator[None]:
+    """Have places for the tenants; that they cannot be unmade hides nothing that was found before."""
+    await world.make_places()
+    try:
+        yield
+    except BaseException as error:
+        try:
+            await world.unmake_places()
+        except PrismicxError as left:
+            error.add_note(f"The tenants' places are still there: {left}")
+        raise
+    await world.unmake_places()
+
+
+async def _run(world: World, number: int, *, examples: int, steps: int, derandomize: bool) -> None:
+    """Have Hypothesis run histories, which with `derandomize` are the same each time, and others for each number."""
     chosen = settings(
         max_examples=examples,
         stateful_step_count=steps,
@@ -85,24 +123,15 @@ async def assert_isolated(
         phases=(Phase.generate,),
         suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much),
     )
-    await world.make_places()
     machine = type("Machine", (TenantIsolationMachine,), _drawn(world))
+    if derandomize and number:
+        machine = seed(number)(machine)
     try:
         # Hypothesis drives the histories from a thread of its own; steps are awaited here, where the connections live.
         await asyncio.to_thread(run_state_machine_as_test, machine, settings=chosen)
     except asyncio.CancelledError:
         world.stop()
         raise
-    except (IsolationBrokenError, Flaky):
-        if world.shortest is None:
-            raise
-        if shrink:
-            await asyncio.to_thread(shorten, world, world.failing, seconds=_SHORTENING_SECONDS)
-        raise IsolationBrokenError(*world.shortest.args) from None  # without what Hypothesis has noted on it
-    finally:
-        await world.unmake_places()
-    _require_proof(world)
-    return world.witness
 
 
 def _drawn(world: World) -> dict[str, Any]:
