@@ -41,7 +41,9 @@ class WritingOracle(UnitOracle):
             changed = row._replace(version=row.version + 1, values={**row.values, **values})
             held = self._held.get(key)
             if held is not None and held.state in PRESENT and held.seen.version == row.version:
-                held.seen, held.written = changed, changed.values
+                # Of its own values the unit changes those that are written: another aggregate may be in the row by now.
+                held.seen = held.seen._replace(version=changed.version, values={**held.seen.values, **values})
+                held.written = held.seen.values
             self._written[key] = changed
         for key, row in met:
             self._require_unique_now(key, {**row.values, **values})
