@@ -62,11 +62,15 @@ async def kill_everywhere(
         after = (await site.look())[undisturbed]
         for number, label in enumerate(points):
             victims[await another()] = (level, number, label)
-    deaths = [
-        killing.kill_or_finish(deed, number, level=level, tenant=tenant, **site.address)
+    deaths = {
+        tenant: killing.kill_or_finish(deed, number, level=level, tenant=tenant, **site.address)
         for tenant, (level, number, _) in victims.items()
-    ]
-    killed = await asyncio.gather(*deaths)
+    }
+    alone = [tenant for tenant, (level, _, _) in victims.items() if level == "sent"]
+    killed = await asyncio.gather(*(death for tenant, death in deaths.items() if tenant not in alone))
+    for tenant in alone:  # who dies in a transaction may hold up others, whose points are then other ones
+        killed.append(await deaths[tenant])
+        await site.settle()
     assert killed.count(False) <= len([level for level, _, _ in victims.values() if level == "sent"]) // 20
     print(f"{deed} on {type(site.backend).__name__}: killed at {sum(killed)} points")
     await site.settle()

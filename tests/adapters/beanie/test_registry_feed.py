@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from prismicx.adapters.beanie import BeanieBackend, MongoDBClient
+from prismicx.adapters.beanie import BeanieBackend, MongoDBClient, registry_feed
 from prismicx.adapters.beanie.registry_feed import CHANGES, announce
 from prismicx.domain.errors import TransactionConflictError
 from prismicx.domain.identifiers import TenantId
@@ -51,6 +51,39 @@ async def test_a_transaction_that_has_begun_already_has_one_try(backend: BeanieB
 
             with pytest.raises(TransactionConflictError):
                 await announce(backend._client, begun, [GLOBEX])
+
+
+async def test_a_writer_outlasts_one_that_died_in_its_turn(
+    backend: BeanieBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_feed, "_LONGEST_TURN", 0.0)
+    await register(backend, GLOBEX)
+    tries = 0
+
+    driver = backend._client.client
+    async with driver.start_session() as dead, driver.start_session() as patient:
+
+        async def its_turn() -> AsyncClientSession:
+            await dead.start_transaction()
+            return dead
+
+        async def begun() -> AsyncClientSession:
+            await patient.start_transaction()
+            return patient
+
+        async def start_over() -> None:
+            nonlocal tries
+            tries += 1
+            await patient.abort_transaction()
+            if tries == 150:  # more than a second's worth; the server ends it after sixty
+                await dead.abort_transaction()
+
+        await announce(backend._client, its_turn, [GLOBEX])
+        await announce(backend._client, begun, [ACME], start_over=start_over)
+        await patient.commit_transaction()
+
+    assert tries == 150
+    assert (await backend.registry_feed.read(1)).revision == 2
 
 
 async def test_who_has_missed_more_than_is_remembered_reads_everything(backend: BeanieBackend) -> None:

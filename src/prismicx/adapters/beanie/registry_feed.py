@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -19,8 +20,12 @@ from prismicx.domain.registry_feed import REMEMBERED_CHANGES, RegistryFeed, Regi
 CHANGES: Final = f"{REGISTRY_PREFIX}tenant_changes"
 """The collection of the registry's revision: one document, which whoever changes a tenant writes first."""
 
-_TURNS: Final = 100
+PATIENCE: Final = 75.0
+"""Seconds to wait for a turn: longer than the 60 after which MongoDB ends a transaction whose process has died."""
+
 _TURN: Final = 0.02  # seconds; about as long as another takes to change a tenant
+_LONGEST_TURN: Final = 0.25
+_GROWTH: Final = 1.1
 _TENANTS: Final = f"{REGISTRY_PREFIX}tenants"
 _HEAD: Final = {"_id": "tenants"}
 _RECORD: Final = {"_id": 0, "tenant_id": 1, "status": 1, "version": 1, "database_config": 1}
@@ -35,7 +40,8 @@ async def announce(
 ) -> None:
     """Count the revision up for these tenants, or for all of them, in a transaction.
 
-    MongoDB does not let writers wait for each other: one of them fails. So they take turns.
+    MongoDB does not let writers wait for each other: one of them fails. So they take turns. A process that dies in its
+    turn holds up all others until the server has noticed.
 
     Args:
         client: where the registry is.
@@ -46,14 +52,16 @@ async def announce(
     Raises:
         TransactionConflictError: another transaction that began before has counted it up, or is about to.
     """
-    for tries_left in reversed(range(1 if start_over is None else _TURNS)):
+    end, turn = time.monotonic() + PATIENCE, _TURN
+    while True:
         try:
             await _count_up(client, await begin(), tenants)
         except TransactionConflictError:
-            if start_over is None or not tries_left:
+            if start_over is None or time.monotonic() > end:
                 raise
             await start_over()
-            await asyncio.sleep(random.uniform(0.0, _TURN))  # noqa: S311  # no secret
+            await asyncio.sleep(random.uniform(0.0, turn))  # noqa: S311  # no secret
+            turn = min(turn * _GROWTH, _LONGEST_TURN)
         else:
             return
 
