@@ -89,15 +89,15 @@ def soak(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Units of work beside raw asyncpg, SQLAlchemy by hand and advanced-alchemy, and growth; PyMongo and Beanie.
 
-    `-- --quick` takes under three minutes; with `--only get,list` some units and no growth; `--runs 3` takes the units
+    `-- --quick` is the short form; with `--only get,list` some units and nothing else; `--runs 3` takes all but growth
     three times, of which the middle one counts.
     """
     session.install("-e", ".[test,bench]")
     session.run("python", "-m", "benchmarks.units", *session.posargs)
-    of_units = argparse.ArgumentParser()
-    of_units.add_argument("--only")
-    of_units.add_argument("--runs")
-    given, shared = of_units.parse_known_args(session.posargs)
+    apart = argparse.ArgumentParser()
+    apart.add_argument("--only")
+    apart.add_argument("--runs")
+    given, shared = apart.parse_known_args(session.posargs)
     if given.only is None:
-        session.run("python", "-m", "benchmarks.documents", *shared)
+        session.run("python", "-m", "benchmarks.documents", *session.posargs)
         session.run("python", "-m", "benchmarks.growth", *shared)

@@ -8,19 +8,17 @@ from pathlib import Path
 
 from benchmarks.units.customers import FULL, QUICK
 from benchmarks.units.database import filled_database
-from benchmarks.units.measuring import Figures, measure
+from benchmarks.units.measuring import Figures, Results, measure, middle
 from benchmarks.units.memory import all_contenders, peaks
-from benchmarks.units.report import conditions, middle, table, written
+from benchmarks.units.report import conditions, share_of_limit, table, written
 from benchmarks.units.trips import count_trips
 from benchmarks.units.workloads import Work
-
-Results = dict[str, dict[str, Figures]]
 
 
 async def main(arguments: argparse.Namespace) -> None:
     """Run everything as often as was asked for, and print what counts."""
     runs = [await run(arguments, with_memory=number == 0) for number in range(arguments.runs)]
-    results = middle(runs)
+    results = middle(runs, share_of_limit)
     for title, figures in results.items():
         for name, each in figures.items():
             each.peak = runs[0][title][name].peak
@@ -38,7 +36,7 @@ async def run(arguments: argparse.Namespace, *, with_memory: bool) -> Results:
     amounts, rounds, seconds = (QUICK, 7, 0.06) if arguments.quick else (FULL, 25, 0.2)
     work = Work(amounts)
     wanted = [each for each in work.all() if not arguments.only or each.key in arguments.only.split(",")]
-    results: Results = {}
+    results: dict[str, dict[str, Figures]] = {}
     async with filled_database(amounts) as dsn:
         contenders = all_contenders()
         trips = await count_trips(dsn, contenders, work, wanted)

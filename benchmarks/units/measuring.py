@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from statistics import median, quantiles
@@ -46,6 +46,18 @@ class Figures:
     def percentile(self, percent: int) -> float:
         """Return the latency that this share of the units did not exceed."""
         return quantiles(self.latencies, n=100, method="inclusive")[percent - 1]
+
+
+Results = Mapping[str, Mapping[str, Figures]]
+"""Figures by the title of the workload, then by contender."""
+
+
+def middle(runs: Sequence[Results], key: Callable[[Mapping[str, Figures]], float]) -> Results:
+    """Return, workload by workload, the figures of the run that is the middle one by this key.
+
+    Of an even number of runs the lower one of the two in the middle counts.
+    """
+    return {title: sorted((run[title] for run in runs), key=key)[(len(runs) - 1) // 2] for title in runs[0]}
 
 
 async def measure(

@@ -32,18 +32,9 @@ def conditions(benchmark: str = "units", packages: Sequence[str] = _PACKAGES, *,
     return f"Measured on {today} by `{command}` on {machine}; {versions}."
 
 
-def middle(runs: Sequence[Mapping[str, Mapping[str, Figures]]]) -> dict[str, Mapping[str, Figures]]:
-    """Return, unit by unit, the figures of the run in which our ratio to the limit is the middle one.
-
-    Of an even number of runs the lower one of the two in the middle counts.
-    """
-    found: dict[str, Mapping[str, Figures]] = {}
-    for title in runs[0]:
-        in_order = sorted(
-            (run[title] for run in runs), key=lambda each: each[Prismicx.name].ratio_to(each[RawAsyncpg.name])
-        )
-        found[title] = in_order[(len(runs) - 1) // 2]
-    return found
+def share_of_limit(figures: Mapping[str, Figures]) -> float:
+    """Return how fast we are beside the limit, by which runs are compared."""
+    return figures[Prismicx.name].ratio_to(figures[RawAsyncpg.name])
 
 
 def table(results: Mapping[str, Mapping[str, Figures]]) -> str:
