@@ -15,7 +15,8 @@ from prismicx.domain.secret_keys import checked_keys, listed_keys
 
 _NAME: Final = 5  # bytes; with the hash, whole characters of base64
 _HASH: Final = 16  # bytes, of HMAC-SHA-256's 32: as hard to guess as an AES key
-_BEGINNING: Final = _NAME + _HASH
+SIGNATURE: Final = _NAME + _HASH
+"""Bytes of a cursor before its body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class CursorKeys:
             InvalidCursorError: it was damaged or made up, in another context, or under a key that is not among these.
         """
         whole = _decoded(cursor)
-        name, mac, body = whole[:_NAME], whole[_NAME:_BEGINNING], whole[_BEGINNING:]
+        name, mac, body = whole[:_NAME], whole[_NAME:SIGNATURE], whole[SIGNATURE:]
         key = self._known.get(name)
         if key is None:
             raise InvalidCursorError(
@@ -110,6 +111,6 @@ def _decoded(cursor: Cursor) -> bytes:
         is_itself = base64.urlsafe_b64encode(whole).decode("ascii") == padded
     except (AttributeError, TypeError, ValueError):
         is_itself, whole = False, b""
-    if not is_itself or len(whole) <= _BEGINNING:
+    if not is_itself or len(whole) <= SIGNATURE:
         raise InvalidCursorError("this is not a cursor of prismicx, or it was damaged on the way")
     return whole

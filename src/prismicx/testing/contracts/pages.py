@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from prismicx.domain.cursors import Cursor, CursorKeys
+from prismicx.domain.cursors import SIGNATURE, Cursor, CursorKeys
 from prismicx.domain.errors import InvalidCursorError, InvalidSpecificationError
 from prismicx.domain.identifiers import TenantId
 from prismicx.domain.ports import Backend
@@ -135,7 +135,7 @@ class PagesContract(TwoTenants):
             good = (await widgets.page(order_by=asc(Widget.name), size=1)).next
             assert good is not None
             whole = base64.urlsafe_b64decode(good.text + "=" * (-len(good.text) % 4))
-            signature, place = whole[: whole.index(b"[")], whole[whole.index(b"[") :]
+            signature, place = whole[:SIGNATURE], whole[SIGNATURE:]
 
             forged = (
                 "",
