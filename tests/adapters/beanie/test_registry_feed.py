@@ -56,7 +56,7 @@ async def test_a_transaction_that_has_begun_already_has_one_try(backend: BeanieB
 async def test_a_writer_outlasts_one_that_died_in_its_turn(
     backend: BeanieBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry_feed, "_LONGEST_TURN", 0.0)
+    monkeypatch.setattr(registry_feed, "_TURN", 0.0)
     await register(backend, GLOBEX)
     tries = 0
 

@@ -24,8 +24,8 @@ PATIENCE: Final = 75.0
 """Seconds to wait for a turn: longer than the 60 after which MongoDB ends a transaction whose process has died."""
 
 _TURN: Final = 0.02  # seconds; about as long as another takes to change a tenant
-_LONGEST_TURN: Final = 0.25
-_GROWTH: Final = 1.1
+_TURN_OF_THE_DEAD: Final = 0.25  # seconds; as often as is asked whether the server has noticed by now
+_ALIVE: Final = 2.0  # seconds; who holds all others up for longer is not
 _TENANTS: Final = f"{REGISTRY_PREFIX}tenants"
 _HEAD: Final = {"_id": "tenants"}
 _RECORD: Final = {"_id": 0, "tenant_id": 1, "status": 1, "version": 1, "database_config": 1}
@@ -52,16 +52,17 @@ async def announce(
     Raises:
         TransactionConflictError: another transaction that began before has counted it up, or is about to.
     """
-    end, turn = time.monotonic() + PATIENCE, _TURN
+    begun = time.monotonic()
     while True:
         try:
             await _count_up(client, await begin(), tenants)
         except TransactionConflictError:
-            if start_over is None or time.monotonic() > end:
+            waited = time.monotonic() - begun
+            if start_over is None or waited > PATIENCE:
                 raise
             await start_over()
+            turn = _TURN if waited < _ALIVE else _TURN_OF_THE_DEAD
             await asyncio.sleep(random.uniform(0.0, turn))  # noqa: S311  # no secret
-            turn = min(turn * _GROWTH, _LONGEST_TURN)
         else:
             return
 
