@@ -62,14 +62,15 @@ async def kill_everywhere(
         after = (await site.look())[undisturbed]
         for number, label in enumerate(points):
             victims[await another()] = (level, number, label)
-    deaths = {
-        tenant: killing.kill_or_finish(deed, number, level=level, tenant=tenant, **site.address)
-        for tenant, (level, number, _) in victims.items()
-    }
+
+    async def died(tenant: str) -> bool:
+        level, number, _ = victims[tenant]
+        return await killing.kill_or_finish(deed, number, level=level, tenant=tenant, **site.address)
+
     alone = [tenant for tenant, (level, _, _) in victims.items() if level == "sent"]
-    killed = await asyncio.gather(*(death for tenant, death in deaths.items() if tenant not in alone))
+    killed = await asyncio.gather(*(died(tenant) for tenant in victims if tenant not in alone))
     for tenant in alone:  # who dies in a transaction may hold up others, whose points are then other ones
-        killed.append(await deaths[tenant])
+        killed.append(await died(tenant))
         await site.settle()
     assert killed.count(False) <= len([level for level, _, _ in victims.values() if level == "sent"]) // 20
     print(f"{deed} on {type(site.backend).__name__}: killed at {sum(killed)} points")

@@ -86,6 +86,18 @@ async def test_a_writer_outlasts_one_that_died_in_its_turn(
     assert (await backend.registry_feed.read(1)).revision == 2
 
 
+async def test_who_has_waited_too_long_is_told_so(backend: BeanieBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry_feed, "_PATIENCE", -1.0)
+    await register(backend, GLOBEX)
+    async with backend.registry() as early:
+        early.repository(TenantRepository).add(example_tenant(ACME))
+        await early.flush()
+        async with backend.registry() as late:
+            late.repository(TenantRepository).add(example_tenant(TenantId("hooli")))
+            with pytest.raises(TransactionConflictError):
+                await late.flush()
+
+
 async def test_who_has_missed_more_than_is_remembered_reads_everything(backend: BeanieBackend) -> None:
     await register(backend, ACME)
     known = (await backend.registry_feed.read(None)).revision

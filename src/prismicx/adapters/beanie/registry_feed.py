@@ -20,9 +20,7 @@ from prismicx.domain.registry_feed import REMEMBERED_CHANGES, RegistryFeed, Regi
 CHANGES: Final = f"{REGISTRY_PREFIX}tenant_changes"
 """The collection of the registry's revision: one document, which whoever changes a tenant writes first."""
 
-PATIENCE: Final = 75.0
-"""Seconds to wait for a turn: longer than the 60 after which MongoDB ends a transaction whose process has died."""
-
+_PATIENCE: Final = 75.0  # seconds; MongoDB ends a transaction whose process has died after 60
 _TURN: Final = 0.02  # seconds; about as long as another takes to change a tenant
 _TURN_OF_THE_DEAD: Final = 0.25  # seconds; as often as is asked whether the server has noticed by now
 _ALIVE: Final = 2.0  # seconds; who holds all others up for longer is not
@@ -58,7 +56,7 @@ async def announce(
             await _count_up(client, await begin(), tenants)
         except TransactionConflictError:
             waited = time.monotonic() - begun
-            if start_over is None or waited > PATIENCE:
+            if start_over is None or waited > _PATIENCE:
                 raise
             await start_over()
             turn = _TURN if waited < _ALIVE else _TURN_OF_THE_DEAD

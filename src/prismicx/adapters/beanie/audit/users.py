@@ -40,7 +40,8 @@ async def user_findings(
             yield _finding(Hole.USER_ADMINISTERS, user, roles)
     try:
         matching = {"user": {"$nin": sorted(filter(None, names))}}
-        found = [user async for user in users(client.client, matching) if user["db"] in ("admin", *owners)]
+        audited = {"admin", *owners}
+        found = [user async for user in users(client.client, matching) if user["db"] in audited]
         roles_made = await Roles.of(client, (role for user in found for role in user["roles"]))
         for user in found:
             for finding in _of_tenant(user, owners, roles_made):
